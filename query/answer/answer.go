@@ -214,7 +214,7 @@ type Witness struct {
 type ReachedProcess struct {
 	Process
 	Reached Time    `json:"reached"`
-	Path    Witness `json:"path"`
+	Witness Witness `json:"witness"`
 }
 
 // Use is what another process did with an object that had been changed.
@@ -283,9 +283,9 @@ type Peer struct {
 	ByteKnown bool      `json:"bytes_known"`
 	First     Time      `json:"first"`
 	Last      Time      `json:"last"`
-	Open      bool      `json:"open"`    // not seen to close
-	Tried     int       `json:"tried"`   // attempts that failed
-	Errors    []string  `json:"errors"`  // what they failed with
+	Open      bool      `json:"open"`   // not seen to close
+	Tried     int       `json:"tried"`  // attempts that failed
+	Errors    []string  `json:"errors"` // what they failed with
 	Certainty Certainty `json:"certainty"`
 	Witness   Witness   `json:"witness"`
 	Evidence  []string  `json:"evidence"`
