@@ -3,6 +3,8 @@
 #ifndef HC_EVENT_GEN_H
 #define HC_EVENT_GEN_H
 
+#include <linux/types.h>
+
 #define HC_CATALOG_VERSION 1
 #define HC_F_SNAPSHOT 0x1
 #define HC_F_FAILED 0x2

@@ -53,7 +53,7 @@ func header() []byte {
 	p := func(f string, a ...any) { fmt.Fprintf(&b, f+"\n", a...) }
 	p("/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */")
 	p("/* %s */", notice)
-	p("#ifndef HC_EVENT_GEN_H\n#define HC_EVENT_GEN_H\n")
+	p("#ifndef HC_EVENT_GEN_H\n#define HC_EVENT_GEN_H\n\n#include <linux/types.h>\n")
 	p("#define HC_CATALOG_VERSION %d", event.Version)
 	for i, n := range event.FlagNames {
 		p("#define HC_F_%s %#x", strings.ToUpper(n), 1<<i)

@@ -1,0 +1,327 @@
+//go:build linux && (amd64 || arm64)
+
+// Package bpf loads the in-kernel programs and hands out their maps and hooks. It knows how
+// programs are attached, not what their events mean: that is the recorder's business.
+//
+// A hook is one program and the place in the kernel where it runs. Each is loaded on its own, so
+// a kernel that refuses one still gives all the others; the refusal stays in the Hook.
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+
+	"hindcast/bpf/internal/obj"
+)
+
+// ErrNoBTF means that the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF).
+var ErrNoBTF = errors.New("kernel has no BTF")
+
+// Options are what the programs are told before they are loaded. The zero value works.
+type Options struct {
+	BulkBytes     int  // size of the bulk ring, a power of two; default 16 MiB
+	CriticalBytes int  // size of the reserved ring, a power of two; default 8 MiB
+	Scoped        bool // only processes in the scope map make bulk events
+}
+
+// Set is the loaded programs and the maps they share.
+type Set struct {
+	Bulk, Critical *ebpf.Map // rings
+	Counters       *ebpf.Map // per cpu: [Causes][Types]uint64
+	Scope          *ebpf.Map // uint32 pid -> uint32 1
+	CgroupRoot     string    // where cgroup programs attach: the root of cgroup2
+
+	maps  map[string]*ebpf.Map
+	hooks []*Hook
+}
+
+// Shape of a Counters value.
+const (
+	Causes = 8
+	Types  = 64
+)
+
+// Hook is one program and where it attaches.
+type Hook struct {
+	Name    string // C name of the program
+	Section string // ELF section: tp_btf/x, tp/syscalls/x, iter/x, cgroup/x
+	Err     error  // why it could not be loaded or attached, nil otherwise
+
+	set  *Set
+	spec *ebpf.ProgramSpec
+	prog *ebpf.Program
+	link link.Link
+}
+
+// Load creates the maps and loads every program. It fails only when nothing can work: no BTF, no
+// permission, no memory for the rings. A single refused program is in its Hook.
+func Load(o Options) (*Set, error) {
+	if _, err := btf.LoadKernelSpec(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
+	}
+	s := &Set{maps: map[string]*ebpf.Map{}}
+	self, err := s.whoami()
+	if err != nil {
+		return nil, err
+	}
+	bulk, crit := max(o.BulkBytes, 0), max(o.CriticalBytes, 0)
+	if bulk == 0 {
+		bulk = 16 << 20
+	}
+	if crit == 0 {
+		crit = 8 << 20
+	}
+	for _, name := range obj.Names() {
+		if err := s.loadObject(name, self, bulk, crit, o.Scoped); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
+	return s, nil
+}
+
+func spec(name string) (*ebpf.CollectionSpec, error) {
+	b, err := obj.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return ebpf.LoadCollectionSpecFromReader(bytes.NewReader(b))
+}
+
+// whoami returns this process's thread group as the initial pid namespace numbers it.
+func (s *Set) whoami() (uint32, error) {
+	cs, err := spec("process")
+	if err != nil {
+		return 0, err
+	}
+	for name := range cs.Programs {
+		if name != "hc_whoami" {
+			delete(cs.Programs, name)
+		}
+	}
+	c, err := ebpf.NewCollection(cs)
+	if err != nil {
+		return 0, fmt.Errorf("load a first program: %w", err)
+	}
+	defer c.Close()
+	ret, err := c.Programs["hc_whoami"].Run(&ebpf.RunOptions{})
+	if err != nil {
+		return uint32(os.Getpid()), nil // raw_tp test runs need 5.10; in the initial namespace this is the same
+	}
+	return ret, nil
+}
+
+func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) error {
+	cs, err := spec(name)
+	if err != nil {
+		return fmt.Errorf("object %s: %w", name, err)
+	}
+	if m := cs.Maps["hc_bulk"]; m != nil {
+		m.MaxEntries = uint32(bulk)
+	}
+	if m := cs.Maps["hc_crit"]; m != nil {
+		m.MaxEntries = uint32(crit)
+	}
+	for k, v := range map[string]any{"hc_self": self, "hc_scoped": b2u(scoped), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+		if vs := cs.Variables[k]; vs != nil {
+			if err := vs.Set(v); err != nil {
+				return fmt.Errorf("object %s: set %s: %w", name, k, err)
+			}
+		}
+	}
+	// Maps first, once for all objects; the read-only settings are the object's own.
+	own := map[string]*ebpf.Map{}
+	for mname, ms := range cs.Maps {
+		key := mname
+		if strings.HasPrefix(mname, ".") {
+			key = name + mname
+		}
+		m := s.maps[key]
+		if m == nil {
+			if m, err = newMap(cs, mname, ms); err != nil {
+				return fmt.Errorf("create map %s: %w", mname, err)
+			}
+			s.maps[key] = m
+		}
+		own[mname] = m
+	}
+	names := make([]string, 0, len(cs.Programs))
+	for n := range cs.Programs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		ps := cs.Programs[n]
+		if n == "hc_whoami" {
+			continue
+		}
+		h := &Hook{Name: n, Section: ps.SectionName, set: s, spec: ps}
+		one := cs.Copy()
+		for other := range one.Programs {
+			if other != n {
+				delete(one.Programs, other)
+			}
+		}
+		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: own})
+		if err != nil {
+			h.Err = fmt.Errorf("load: %w", err)
+		} else {
+			h.prog = c.DetachProgram(n)
+			c.Close()
+		}
+		s.hooks = append(s.hooks, h)
+	}
+	return nil
+}
+
+// newMap creates one map of a collection, with its initial contents.
+func newMap(cs *ebpf.CollectionSpec, name string, ms *ebpf.MapSpec) (*ebpf.Map, error) {
+	one := cs.Copy()
+	one.Programs = nil
+	for n := range one.Maps {
+		if n != name {
+			delete(one.Maps, n)
+		}
+	}
+	for n, v := range one.Variables {
+		if v.SectionName != name {
+			delete(one.Variables, n)
+		}
+	}
+	c, err := ebpf.NewCollection(one)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.DetachMap(name), nil
+}
+
+func b2u(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Hooks returns every hook, iterators included, sorted by object and name.
+func (s *Set) Hooks() []*Hook { return s.hooks }
+
+// Hook returns the hook of a program, or nil.
+func (s *Set) Hook(name string) *Hook {
+	for _, h := range s.hooks {
+		if h.Name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// Iterator tells whether the hook is started by us rather than by the kernel.
+func (h *Hook) Iterator() bool { return strings.HasPrefix(h.Section, "iter") }
+
+// Loaded and Attached tell how far the hook got.
+func (h *Hook) Loaded() bool   { return h.prog != nil }
+func (h *Hook) Attached() bool { return h.link != nil }
+
+// Program returns the loaded program, nil when it was refused.
+func (h *Hook) Program() *ebpf.Program { return h.prog }
+
+// Attach puts the program in its place. An iterator attaches when it is run.
+func (h *Hook) Attach() error {
+	if h.link != nil || h.Iterator() {
+		return nil
+	}
+	if h.prog == nil {
+		return h.Err
+	}
+	l, err := h.attach()
+	if err != nil {
+		h.Err = fmt.Errorf("attach: %w", err)
+		return h.Err
+	}
+	h.link, h.Err = l, nil
+	return nil
+}
+
+func (h *Hook) attach() (link.Link, error) {
+	kind, target, _ := strings.Cut(h.Section, "/")
+	switch kind {
+	case "tp_btf":
+		return link.AttachTracing(link.TracingOptions{Program: h.prog})
+	case "raw_tp":
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: h.prog})
+	case "tp":
+		group, name, _ := strings.Cut(target, "/")
+		return link.Tracepoint(group, name, h.prog, nil)
+	case "cgroup":
+		if h.set.CgroupRoot == "" {
+			return nil, errors.New("no cgroup2 hierarchy is mounted")
+		}
+		return link.AttachCgroup(link.CgroupOptions{Path: h.set.CgroupRoot, Attach: h.spec.AttachType, Program: h.prog})
+	}
+	return nil, fmt.Errorf("section %q is of no known kind", h.Section)
+}
+
+// Detach takes the program out of its place; it stays loaded.
+func (h *Hook) Detach() error {
+	if h.link == nil {
+		return nil
+	}
+	err := h.link.Close()
+	h.link = nil
+	return err
+}
+
+// Run starts an iterator and returns the stream of records it writes. The caller closes it.
+func (h *Hook) Run() (io.ReadCloser, error) {
+	if h.prog == nil {
+		return nil, h.Err
+	}
+	it, err := link.AttachIter(link.IterOptions{Program: h.prog})
+	if err != nil {
+		return nil, fmt.Errorf("attach iterator %s: %w", h.Name, err)
+	}
+	defer it.Close()
+	r, err := it.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open iterator %s: %w", h.Name, err)
+	}
+	return r, nil
+}
+
+// Missed returns how often the kernel skipped the program because one was already running on
+// that cpu; no counter of ours can see those.
+func (h *Hook) Missed() uint64 {
+	if h.prog == nil {
+		return 0
+	}
+	st, err := h.prog.Stats()
+	if err != nil {
+		return 0
+	}
+	return st.RecursionMisses
+}
+
+// Close detaches and frees everything.
+func (s *Set) Close() {
+	for _, h := range s.hooks {
+		h.Detach()
+		if h.prog != nil {
+			h.prog.Close()
+			h.prog = nil
+		}
+	}
+	for _, m := range s.maps {
+		m.Close()
+	}
+}

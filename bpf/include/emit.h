@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/*
+ * How a record gets out. Fixed-size records are reserved in the ring and filled in place; that
+ * is safe in any context. Records with variable parts are built in the per-cpu scratch buffer,
+ * which only programs in process context may use: tracepoint programs run with preemption off,
+ * so only an interrupt can nest, and programs that run there never take the scratch buffer.
+ * busy guards that rule, and counts when it is broken.
+ */
+#ifndef HC_EMIT_H
+#define HC_EMIT_H
+
+#include "maps.h"
+
+static __always_inline void hc_count(u32 cause, u32 type)
+{
+	u32 zero = 0;
+	struct hc_counts *c = bpf_map_lookup_elem(&hc_counters, &zero);
+
+	if (c && cause < HC_CAUSES && type < HC_TYPE_MAX)
+		__sync_fetch_and_add(&c->n[cause][type], 1);
+}
+
+/* The reader polls every few milliseconds; it is woken only when much waits (the crossing of
+ * the threshold, not every record above it) or for records somebody may be waiting for. */
+static __always_inline u64 hc_wake(bool crit, u32 len, bool now)
+{
+	u64 waiting;
+	u32 limit;
+
+	if (now)
+		return BPF_RB_FORCE_WAKEUP;
+	if (crit) {
+		waiting = bpf_ringbuf_query(&hc_crit, BPF_RB_AVAIL_DATA);
+		limit = hc_crit_wake;
+	} else {
+		waiting = bpf_ringbuf_query(&hc_bulk, BPF_RB_AVAIL_DATA);
+		limit = hc_bulk_wake;
+	}
+	return waiting >= limit && waiting < (u64)limit + 4 * (len + 8) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline u64 hc_next_seq(bool crit)
+{
+	u32 zero = 0;
+	struct hc_seqs *s = bpf_map_lookup_elem(&hc_seq, &zero);
+
+	if (!s)
+		return 0;
+	return __sync_fetch_and_add(crit ? &s->crit : &s->bulk, 1);
+}
+
+/* Takes the scratch buffer for a record whose fixed part has the given size. */
+static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
+{
+	u32 zero = 0;
+	struct hc_buf *b = bpf_map_lookup_elem(&hc_scratch, &zero);
+
+	if (!b)
+		return NULL;
+	if (__sync_lock_test_and_set(&b->busy, 1)) {
+		hc_count(HC_SEEN, type);
+		hc_count(HC_NESTED, type);
+		return NULL;
+	}
+	b->at = fixed;
+	return b;
+}
+
+/* Sends the record in the scratch buffer and gives the buffer back. */
+static __always_inline void hc_send(struct hc_buf *b, bool crit, u32 type)
+{
+	u32 len = b->at;
+	long err = -1;
+
+	hc_count(HC_SEEN, type);
+	if (len <= sizeof(b->data)) {
+		if (crit)
+			err = bpf_ringbuf_output(&hc_crit, b->data, len, hc_wake(true, len, false));
+		else
+			err = bpf_ringbuf_output(&hc_bulk, b->data, len, hc_wake(false, len, false));
+	}
+	if (err)
+		hc_count(HC_RING_FULL, type);
+	b->busy = 0;
+}
+
+static __always_inline void hc_drop_buf(struct hc_buf *b)
+{
+	b->busy = 0;
+}
+
+/* Reserve, and count what could not be had. */
+#define hc_reserve_in(ring_, type_, size_)                                       \
+	({                                                                       \
+		void *p_ = bpf_ringbuf_reserve(&ring_, size_, 0);                \
+		hc_count(HC_SEEN, type_);                                        \
+		if (!p_)                                                         \
+			hc_count(HC_RING_FULL, type_);                           \
+		p_;                                                              \
+	})
+
+/* Zero a record of fixed size; its size is a multiple of eight. */
+#define hc_zero(p_) __builtin_memset(p_, 0, sizeof(*(p_)))
+
+#endif

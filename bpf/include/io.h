@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/*
+ * Reads and writes, counted in the kernel.
+ *
+ * Each thread has a small table of the objects it touched lately, in its task storage: only the
+ * thread itself writes it, so it needs no lock and no atomic, and nobody else can delete from
+ * under it. The first read and the first write of an object in the table are events at once.
+ * After that the slot counts, and its running totals are sent when a second has passed, when the
+ * slot is needed for another object, and when the thread execs or ends; an iterator started by
+ * the recorder sends what idle threads still hold. Totals are cumulative from the slot's first
+ * operation: a lost row is mended by the next.
+ */
+#ifndef HC_IO_H
+#define HC_IO_H
+
+#include "path.h"
+
+#define HC_IO_SLOTS 8
+#define HC_IO_INTERVAL 1000000000ULL
+
+enum { HC_IO_TICK = 1, HC_IO_EVICT = 2, HC_IO_EXIT = 3, HC_IO_EXEC = 4, HC_IO_SWEEP = 5 };
+
+struct hc_io_slot {
+	u64 ino; /* 0: free */
+	u32 dev, gen;
+	u32 mode, methods;
+	u64 t0, last, last_in, last_out;
+	u64 in, out;
+	u32 ops_in, ops_out;
+	u64 sent;     /* when totals were last sent */
+	u32 sent_ops; /* operations that rows already told */
+	u32 pad;
+};
+struct hc_io_table {
+	struct hc_io_slot slot[HC_IO_SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct hc_io_table);
+} hc_io SEC(".maps");
+
+static __always_inline bool hc_io_pending(struct hc_io_slot *s)
+{
+	return s->ino && s->ops_in + s->ops_out > s->sent_ops;
+}
+
+static __always_inline void hc_io_fill(struct hc_ev_io *e, struct task_struct *t, struct hc_io_slot *s, u32 reason)
+{
+	hc_set_obj(e, s);
+	e->t0 = s->t0;
+	e->last = s->last;
+	e->last_in = s->last_in;
+	e->last_out = s->last_out;
+	e->bytes_in = s->in;
+	e->bytes_out = s->out;
+	e->ops_in = s->ops_in;
+	e->ops_out = s->ops_out;
+	e->methods = s->methods;
+	e->reason = reason;
+	e->fork_gen = t->start_boottime;
+}
+
+/* Sends the totals of a slot. A slot whose row found no room stays pending. */
+static __always_inline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u32 reason)
+{
+	struct hc_ev_io *e = hc_reserve_in(hc_bulk, HC_IO, sizeof(*e));
+
+	if (!e) {
+		hc_next_seq(false);
+		return;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_IO, 0, 0);
+	if (reason == HC_IO_EXEC)
+		e->h.image--; /* done by the program that was */
+	hc_io_fill(e, t, s, reason);
+	s->sent = s->last;
+	s->sent_ops = s->ops_in + s->ops_out;
+	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+}
+
+static __always_inline void hc_io_flush(struct task_struct *t, u32 reason)
+{
+	struct hc_io_table *tab = bpf_task_storage_get(&hc_io, t, NULL, 0);
+
+	if (!tab)
+		return;
+	for (int i = 0; i < HC_IO_SLOTS; i++) {
+		if (hc_io_pending(&tab->slot[i]))
+			hc_io_send(t, &tab->slot[i], reason);
+		tab->slot[i].ino = 0;
+	}
+}
+
+#endif

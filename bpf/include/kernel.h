@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/*
+ * The kernel types we touch, and of each only the fields we read. Offsets are relocated at
+ * load against the running kernel's BTF (CO-RE), so the order here means nothing. Where a
+ * field moved or was renamed, the older shape stands beside it with a ___old suffix.
+ */
+#ifndef HC_KERNEL_H
+#define HC_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	u32 val;
+} kuid_t;
+typedef struct {
+	u32 val;
+} kgid_t;
+typedef struct {
+	u64 val; /* was u32 cap[2] before 6.3: same bytes */
+} kernel_cap_t;
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct ns_common {
+	unsigned int inum;
+};
+struct user_namespace {
+	struct ns_common ns;
+};
+struct pid_namespace {
+	struct ns_common ns;
+};
+struct mnt_namespace {
+	struct ns_common ns;
+};
+struct net {
+	struct ns_common ns;
+};
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
+	struct net *net_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct cred {
+	kuid_t uid, suid, euid, fsuid;
+	kgid_t gid, sgid, egid, fsgid;
+	unsigned int securebits;
+	kernel_cap_t cap_inheritable, cap_permitted, cap_effective, cap_bset, cap_ambient;
+	struct user_namespace *user_ns;
+};
+
+struct qstr {
+	u32 len;
+	const unsigned char *name;
+};
+struct super_block {
+	u32 s_dev;
+	unsigned long s_magic;
+};
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	u32 i_generation;
+	unsigned int i_nlink;
+	s64 i_size;
+	s64 i_ctime_sec, i_mtime_sec;
+	u32 i_ctime_nsec, i_mtime_nsec;
+};
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
+};
+struct inode___mid { /* 6.6 to 6.10 */
+	struct timespec64 __i_ctime;
+	struct timespec64 __i_mtime;
+};
+struct inode___old { /* before 6.6 */
+	struct timespec64 i_ctime;
+	struct timespec64 i_mtime;
+};
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+struct file {
+	unsigned int f_mode;
+	unsigned int f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+	s64 f_pos;
+	void *private_data;
+};
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+struct files_struct {
+	struct fdtable *fdt;
+};
+struct fs_struct {
+	struct path pwd;
+};
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	struct file *exe_file;
+};
+struct tty_driver {
+	int major;
+	int minor_start;
+};
+struct tty_struct {
+	int index;
+	struct tty_driver *driver;
+};
+struct signal_struct {
+	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
+	struct pid *pids[4];
+	struct tty_struct *tty;
+	unsigned long maxrss;
+};
+struct task_struct {
+	unsigned int flags;
+	struct mm_struct *mm;
+	int exit_code;
+	int exit_signal;
+	int pid;
+	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	u64 utime, stime;
+	u64 start_boottime;
+	const struct cred *real_cred;
+	const struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
+	u64 self_exec_id; /* u32 before 5.7: the low bits are what we keep */
+};
+
+struct linux_binprm {
+	struct file *file;
+	struct file *executable;
+	const char *filename;
+	const char *interp;
+	const char *fdpath;
+	unsigned int secureexec : 1;
+};
+
+struct kernel_siginfo {
+	int si_signo;
+	int si_code;
+};
+
+/* Sockets. */
+typedef struct {
+	struct net *net;
+} possible_net_t;
+struct in6_addr {
+	u8 in6_u[16];
+};
+typedef struct {
+	s64 counter;
+} atomic64_t;
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport; /* network order */
+	u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+};
+struct socket;
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	struct socket *sk_socket;
+	u16 sk_protocol;
+	u16 sk_type;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
+};
+struct socket {
+	struct sock *sk;
+	struct file *file;
+};
+struct inet_sock {
+	struct sock sk;
+	u16 inet_sport; /* network order */
+	u32 inet_saddr;
+};
+struct tcp_sock {
+	u32 srtt_us;
+	u32 segs_in, segs_out;
+	u64 bytes_sent, bytes_received, bytes_acked;
+	u32 snd_una, rcv_nxt;
+	u32 total_retrans;
+};
+struct unix_sock {
+	struct sock sk;
+	struct sock *peer;
+};
+
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long di, si, dx, r10, r8, r9;
+	unsigned long orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	u64 regs[31];
+};
+struct pt_regs {
+	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
+};
+#endif
+
+/* Iterators. */
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	u64 session_id;
+	u64 seq_num;
+};
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
+};
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+	u32 uid;
+};
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
+	u32 uid;
+	int bucket;
+};
+
+#pragma clang attribute pop
+
+/* Tracepoint contexts of single system calls. */
+struct hc_sys_enter {
+	u64 common;
+	u32 nr;
+	u32 pad;
+	u64 args[6];
+};
+struct hc_sys_exit {
+	u64 common;
+	u32 nr;
+	u32 pad;
+	s64 ret;
+};
+
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFLNK 0120000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+
+#define PF_KTHREAD 0x00200000
+#define AT_FDCWD -100
+#define EPERM 1
+#define EACCES 13
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+#endif

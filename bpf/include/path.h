@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/* Objects and names: from a descriptor to the kernel's file, its identity and its path. */
+#ifndef HC_PATH_H
+#define HC_PATH_H
+
+#include "task.h"
+
+#define HC_DEPTH 64     /* components of one walk; deeper paths are cut and marked */
+#define HC_STR 4096     /* bytes of one string of a program */
+#define HC_ARGV 8192    /* bytes of arguments kept */
+
+/* The file behind a descriptor of the running task, or NULL. A sibling thread may have replaced
+ * the descriptor since the call used it; that call is an event of its own. */
+static __always_inline struct file *hc_file(int fd)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
+	struct file **slot, *f = NULL;
+
+	if (fd < 0 || (u32)fd >= BPF_CORE_READ(fdt, max_fds))
+		return NULL;
+	slot = BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), slot + fd);
+	return f;
+}
+
+struct hc_obj {
+	u32 dev, gen;
+	u64 ino;
+	u32 mode;
+};
+
+static __always_inline void hc_inode(struct hc_obj *o, struct inode *i)
+{
+	o->dev = BPF_CORE_READ(i, i_sb, s_dev);
+	o->ino = BPF_CORE_READ(i, i_ino);
+	o->gen = BPF_CORE_READ(i, i_generation);
+	o->mode = BPF_CORE_READ(i, i_mode);
+}
+
+#define hc_set_obj(e_, o_)                 \
+	do {                               \
+		(e_)->dev = (o_)->dev;     \
+		(e_)->ino = (o_)->ino;     \
+		(e_)->gen = (o_)->gen;     \
+		(e_)->mode = (o_)->mode;   \
+	} while (0)
+
+static __always_inline s64 hc_ctime(struct inode *i)
+{
+	struct inode___mid *mid = (void *)i;
+	struct inode___old *old = (void *)i;
+
+	if (bpf_core_field_exists(i->i_ctime_sec))
+		return BPF_CORE_READ(i, i_ctime_sec) * 1000000000LL + BPF_CORE_READ(i, i_ctime_nsec);
+	if (bpf_core_field_exists(mid->__i_ctime))
+		return BPF_CORE_READ(mid, __i_ctime.tv_sec) * 1000000000LL + BPF_CORE_READ(mid, __i_ctime.tv_nsec);
+	return BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000LL + BPF_CORE_READ(old, i_ctime.tv_nsec);
+}
+
+static __always_inline s64 hc_mtime(struct inode *i)
+{
+	struct inode___mid *mid = (void *)i;
+	struct inode___old *old = (void *)i;
+
+	if (bpf_core_field_exists(i->i_mtime_sec))
+		return BPF_CORE_READ(i, i_mtime_sec) * 1000000000LL + BPF_CORE_READ(i, i_mtime_nsec);
+	if (bpf_core_field_exists(mid->__i_mtime))
+		return BPF_CORE_READ(mid, __i_mtime.tv_sec) * 1000000000LL + BPF_CORE_READ(mid, __i_mtime.tv_nsec);
+	return BPF_CORE_READ(old, i_mtime.tv_sec) * 1000000000LL + BPF_CORE_READ(old, i_mtime.tv_nsec);
+}
+
+/*
+ * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
+ * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
+ * whatever chroot the process is in. A pseudo file (memfd) has one component and no root.
+ * Returns 0, or 1 when the walk was cut.
+ */
+static __noinline u32 hc_walk(struct hc_buf *b, struct dentry *d, struct vfsmount *vfs)
+{
+	struct mount *mnt = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	bool whole = false;
+	u32 at;
+	long n;
+
+	for (int i = 0; i < HC_DEPTH; i++) {
+		struct dentry *parent = BPF_CORE_READ(d, d_parent);
+
+		if (d == parent || d == BPF_CORE_READ(mnt, mnt.mnt_root)) {
+			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+
+			if (up != mnt) {
+				d = BPF_CORE_READ(mnt, mnt_mountpoint);
+				mnt = up;
+				continue;
+			}
+			whole = true;
+		}
+		at = b->at;
+		if (at > HC_BUF_SOFT)
+			return 1;
+		if (whole && d != parent) { /* root of a detached mount */
+			b->data[at] = '/';
+			b->data[at + 1] = 0;
+			n = 2;
+		} else {
+			n = bpf_probe_read_kernel_str(&b->data[at], 256, BPF_CORE_READ(d, d_name.name));
+		}
+		if (n <= 1)
+			return 1;
+		b->at = at + n;
+		if (whole)
+			return 0;
+		d = parent;
+	}
+	return 1;
+}
+
+static __always_inline void hc_put_path(struct hc_buf *b, struct hc_var *v, u32 type, struct dentry *d, struct vfsmount *vfs)
+{
+	u32 from = b->at;
+
+	v->mark = 0;
+	if (d && vfs && hc_walk(b, d, vfs)) {
+		v->mark = 1;
+		hc_count(HC_TRUNCATED, type);
+	}
+	v->len = b->at - from;
+	v->full = b->at - from;
+}
+
+static __always_inline void hc_put_file_path(struct hc_buf *b, struct hc_var *v, u32 type, struct file *f)
+{
+	hc_put_path(b, v, type, BPF_CORE_READ(f, f_path.dentry), BPF_CORE_READ(f, f_path.mnt));
+}
+
+/* Appends a NUL terminated string of the program, without its NUL. */
+static __always_inline void hc_put_user_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
+{
+	u32 at = b->at;
+	long n;
+
+	v->len = 0;
+	v->mark = 2;
+	v->full = 0;
+	if (at > HC_BUF_SOFT)
+		return;
+	n = bpf_probe_read_user_str(&b->data[at], HC_STR, p);
+	if (n <= 0) {
+		hc_count(HC_READ_FAULT, type);
+		return;
+	}
+	n--;
+	v->mark = n == HC_STR - 1;
+	if (v->mark)
+		hc_count(HC_TRUNCATED, type);
+	v->len = n;
+	v->full = n;
+	b->at = at + n;
+}
+
+/* The same for a string the kernel holds. */
+static __always_inline void hc_put_kernel_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
+{
+	u32 at = b->at;
+	long n;
+
+	v->len = 0;
+	v->mark = 2;
+	v->full = 0;
+	if (at > HC_BUF_SOFT)
+		return;
+	n = bpf_probe_read_kernel_str(&b->data[at], HC_STR, p);
+	if (n <= 0)
+		return;
+	n--;
+	v->mark = n == HC_STR - 1;
+	if (v->mark)
+		hc_count(HC_TRUNCATED, type);
+	v->len = n;
+	v->full = n;
+	b->at = at + n;
+}
+
+/* Appends the arguments of a new image: head only when there are more than HC_ARGV bytes. */
+static __always_inline void hc_put_argv(struct hc_buf *b, struct hc_var *v, u32 type, unsigned long start, unsigned long end)
+{
+	u32 at = b->at;
+	u64 n = end - start;
+
+	v->len = 0;
+	v->mark = 0;
+	v->full = n;
+	if (n > HC_ARGV) {
+		n = HC_ARGV;
+		v->mark = 1;
+		hc_count(HC_TRUNCATED, type);
+	}
+	if (at > HC_BUF_SOFT || bpf_probe_read_user(&b->data[at], n, (void *)start)) {
+		v->mark = 2;
+		hc_count(HC_READ_FAULT, type);
+		return;
+	}
+	v->len = n;
+	b->at = at + n;
+}
+
+/* The directory a relative name starts from: nothing for an absolute one. */
+static __always_inline void hc_put_base(struct hc_buf *b, struct hc_var *v, u32 type, int dfd, const void *name)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct dentry *d = NULL;
+	struct vfsmount *m = NULL;
+	struct file *f;
+	char c = 0;
+
+	bpf_probe_read_user(&c, 1, name);
+	if (c != '/') {
+		if (dfd == AT_FDCWD) {
+			d = BPF_CORE_READ(t, fs, pwd.dentry);
+			m = BPF_CORE_READ(t, fs, pwd.mnt);
+		} else {
+			f = hc_file(dfd);
+			if (f) {
+				d = BPF_CORE_READ(f, f_path.dentry);
+				m = BPF_CORE_READ(f, f_path.mnt);
+			}
+		}
+	}
+	hc_put_path(b, v, type, d, m);
+}
+
+/* A failed call worth a row: somebody was refused. Names that do not exist are not. */
+static __always_inline bool hc_refused(s64 ret)
+{
+	return ret == -EPERM || ret == -EACCES;
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/* Who acts: keys, credentials and the header of a record. */
+#ifndef HC_TASK_H
+#define HC_TASK_H
+
+#include "emit.h"
+
+static __always_inline u64 hc_pstart(struct task_struct *t)
+{
+	return t->group_leader->start_boottime;
+}
+
+/* Eight ids lie together in struct cred, and so do the five capability sets, in these orders
+ * since before the oldest kernel we support: one read each. */
+struct hc_cred_ids {
+	u32 uid, gid, suid, sgid, euid, egid, fsuid, fsgid;
+};
+struct hc_cred_caps {
+	u64 inh, prm, eff, bnd, amb;
+};
+
+static __always_inline void hc_read_cred(struct hc_cred_key *k, const struct cred *c)
+{
+	struct hc_cred_ids ids = {};
+	struct hc_cred_caps caps = {};
+
+	bpf_core_read(&ids, sizeof(ids), &c->uid);
+	bpf_core_read(&caps, sizeof(caps), &c->cap_inheritable);
+	k->uid = ids.uid;
+	k->euid = ids.euid;
+	k->suid = ids.suid;
+	k->fsuid = ids.fsuid;
+	k->gid = ids.gid;
+	k->egid = ids.egid;
+	k->sgid = ids.sgid;
+	k->fsgid = ids.fsgid;
+	k->eff = caps.eff;
+	k->prm = caps.prm;
+	k->bnd = caps.bnd;
+	k->inh = caps.inh;
+	k->amb = caps.amb;
+	k->securebits = BPF_CORE_READ(c, securebits);
+	k->userns = BPF_CORE_READ(c, user_ns, ns.inum);
+}
+
+static __always_inline void hc_fill_cred(struct hc_ev_cred *e, const struct hc_cred_key *k)
+{
+	e->uid = k->uid;
+	e->euid = k->euid;
+	e->suid = k->suid;
+	e->fsuid = k->fsuid;
+	e->gid = k->gid;
+	e->egid = k->egid;
+	e->sgid = k->sgid;
+	e->fsgid = k->fsgid;
+	e->cap_effective = k->eff;
+	e->cap_permitted = k->prm;
+	e->cap_bounding = k->bnd;
+	e->userns = k->userns;
+	e->securebits = k->securebits;
+}
+
+/*
+ * The id of a credential set. Sets are compared by content, never by the address of the kernel's
+ * struct, which is reused. A new set is described to the recorder before its id is first used
+ * (both records come from this cpu, and the critical ring is read first). 0: no room for more.
+ */
+static __noinline u32 hc_cred_id(const struct cred *c)
+{
+	struct hc_cred_key k;
+	struct hc_ev_cred *e;
+	u32 zero = 0, id, *known, *next;
+
+	hc_read_cred(&k, c);
+	known = bpf_map_lookup_elem(&hc_creds, &k);
+	if (known)
+		return *known;
+	next = bpf_map_lookup_elem(&hc_cred_next, &zero);
+	if (!next)
+		return 0;
+	id = __sync_fetch_and_add(next, 1) + 1;
+	if (bpf_map_update_elem(&hc_creds, &k, &id, BPF_NOEXIST)) {
+		known = bpf_map_lookup_elem(&hc_creds, &k);
+		if (known)
+			return *known;
+		hc_count(HC_MAP_FULL, HC_CRED);
+		return 0;
+	}
+	e = hc_reserve_in(hc_crit, HC_CRED, sizeof(*e));
+	if (!e) {
+		/* undescribed ids are useless: try again at the next event */
+		bpf_map_delete_elem(&hc_creds, &k);
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	e->h.type = HC_CRED;
+	e->h.cpu = bpf_get_smp_processor_id();
+	e->h.flags = HC_F_CRITICAL | HC_F_SNAPSHOT;
+	e->h.seq = hc_next_seq(true);
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->h.cred = id;
+	hc_fill_cred(e, &k);
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	return id;
+}
+
+/* Fills the header for a task that need not be running. The credential set is looked up first,
+ * so that its description carries an earlier time than the first record that uses it. */
+static __always_inline void hc_head_task(struct hc_hdr *h, struct task_struct *t, u16 type, u32 flags, s64 ret)
+{
+	h->cred = hc_cred_id(t->cred);
+	h->type = type;
+	h->cpu = bpf_get_smp_processor_id();
+	h->ts = bpf_ktime_get_boot_ns();
+	h->tid = t->pid;
+	h->pid = t->tgid;
+	h->pstart = hc_pstart(t);
+	h->image = (u32)t->self_exec_id;
+	h->cgroup = 0;
+	h->ret = ret;
+	if (t->flags & PF_KTHREAD)
+		flags |= HC_F_KTHREAD;
+	h->flags = flags;
+	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+	h->seq = 0;
+}
+
+/* Fills the header for the running task; flags tell the ring (HC_F_CRITICAL). */
+static __always_inline void hc_head(struct hc_hdr *h, u16 type, u32 flags, s64 ret)
+{
+	hc_head_task(h, bpf_get_current_task_btf(), type, flags, ret);
+	h->cgroup = bpf_get_current_cgroup_id();
+	h->seq = hc_next_seq(flags & HC_F_CRITICAL);
+}
+
+/*
+ * True when the running process makes no bulk events: it is the recorder itself (counted), or it
+ * is outside the recorded command. Lineage never asks.
+ */
+static __always_inline bool hc_skip(u32 type)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	if (tgid == hc_self) {
+		hc_count(HC_SELF, type);
+		return true;
+	}
+	return hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid);
+}
+
+/* The pid of the task in its own pid namespace, and that namespace. */
+static __always_inline struct upid hc_upid(struct pid *pid, unsigned int level)
+{
+	struct upid up = {};
+	void *at = (void *)pid + bpf_core_field_offset(struct pid, numbers);
+
+	bpf_probe_read_kernel(&up, sizeof(up), at + level * bpf_core_type_size(struct upid));
+	return up;
+}
+
+/* Session, terminal and namespaces of a task, into the fields that exec and process share. */
+#define hc_set_session(e_, t_)                                                            \
+	do {                                                                              \
+		struct tty_struct *tty_ = BPF_CORE_READ(t_, signal, tty);                 \
+		struct pid *pid_ = BPF_CORE_READ(t_, thread_pid);                         \
+		unsigned int level_ = BPF_CORE_READ(pid_, level);                         \
+		(e_)->sid = hc_upid(BPF_CORE_READ(t_, signal, pids[3]), 0).nr;            \
+		if (tty_)                                                                 \
+			(e_)->tty = BPF_CORE_READ(tty_, driver, major) << 8 |             \
+				    (BPF_CORE_READ(tty_, driver, minor_start) +           \
+				     BPF_CORE_READ(tty_, index));                         \
+		(e_)->pidns = BPF_CORE_READ(hc_upid(pid_, level_).ns, ns.inum);           \
+		(e_)->mntns = BPF_CORE_READ(t_, nsproxy, mnt_ns, ns.inum);                \
+		(e_)->netns = BPF_CORE_READ(t_, nsproxy, net_ns, ns.inum);                \
+	} while (0)
+
+/* Argument n of the system call that the running task is leaving. */
+static __always_inline u64 hc_arg(int n)
+{
+	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+#if defined(__TARGET_ARCH_x86)
+	switch (n) {
+	case 0: return BPF_CORE_READ(r, di);
+	case 1: return BPF_CORE_READ(r, si);
+	case 2: return BPF_CORE_READ(r, dx);
+	case 3: return BPF_CORE_READ(r, r10);
+	case 4: return BPF_CORE_READ(r, r8);
+	}
+	return BPF_CORE_READ(r, r9);
+#else
+	if (n == 0)
+		return BPF_CORE_READ(r, orig_x0);
+	return BPF_CORE_READ(r, regs[n]);
+#endif
+}
+
+#endif

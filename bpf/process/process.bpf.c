@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
+/* Life and death of processes: fork, exec, exit. */
+#include "../include/path.h"
+#include "../include/io.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define CLONE_THREAD 0x10000
+
+/*
+ * task_newtask, not sched_process_fork: it runs at the end of copy_process for every new task,
+ * carries the real clone flags, and the child's keys and real parent are set. Kernel 3.8 on. It
+ * does not see the idle tasks of booting cpus.
+ */
+SEC("tp_btf/task_newtask")
+int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
+{
+	struct hc_ev_fork *e;
+	struct pid *pid;
+	struct upid up;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, ctgid, one = 1;
+
+	ctgid = child->tgid;
+	if (hc_scoped && !(clone_flags & CLONE_THREAD) && bpf_map_lookup_elem(&hc_scope, &tgid))
+		if (bpf_map_update_elem(&hc_scope, &ctgid, &one, BPF_ANY))
+			hc_count(HC_MAP_FULL, HC_FORK);
+	e = hc_reserve_in(hc_crit, HC_FORK, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_FORK, HC_F_CRITICAL | (clone_flags & CLONE_THREAD ? HC_F_THREAD : 0), child->pid);
+	e->child_pid = ctgid;
+	e->child_tid = child->pid;
+	e->child_start = hc_pstart(child);
+	e->thread_start = child->start_boottime;
+	e->clone_flags = clone_flags;
+	e->exit_signal = child->exit_signal;
+	e->parent_pid = child->real_parent->tgid;
+	e->parent_start = hc_pstart(child->real_parent);
+	pid = child->thread_pid;
+	up = hc_upid(pid, pid->level);
+	e->ns_pid = up.nr;
+	e->pidns = BPF_CORE_READ(up.ns, ns.inum);
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+/*
+ * sched_process_exec runs in the new image, single threaded, before it executes its first
+ * instruction: the arguments on its stack cannot have been changed, and bprm still holds what
+ * the kernel used. Old credentials are those of the process's previous row.
+ */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(hc_exec, struct task_struct *t, int old_pid, struct linux_binprm *bprm)
+{
+	struct hc_buf *b;
+	struct hc_ev_exec *e;
+	struct file *f;
+	struct inode *i;
+	struct hc_obj o;
+	u32 flags = 0;
+	u64 name = 0;
+	const unsigned char *dname;
+
+	hc_io_flush(t, HC_IO_EXEC);
+	b = hc_get_buf(HC_EXEC, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_EXEC, HC_F_CRITICAL, 0);
+	f = bprm->file;
+	i = f->f_inode;
+	hc_inode(&o, i);
+	hc_set_obj(e, &o);
+	e->nlink = BPF_CORE_READ(i, i_nlink);
+	e->ctime = hc_ctime(i);
+	e->mtime = hc_mtime(i);
+	hc_put_file_path(b, &e->exe, HC_EXEC, f);
+	e->argv_len = t->mm->arg_end - t->mm->arg_start;
+	hc_put_argv(b, &e->argv, HC_EXEC, t->mm->arg_start, t->mm->arg_end);
+	hc_put_path(b, &e->cwd, HC_EXEC, BPF_CORE_READ(t, fs, pwd.dentry), BPF_CORE_READ(t, fs, pwd.mnt));
+	hc_put_kernel_str(b, &e->filename, HC_EXEC, bprm->filename);
+	hc_put_kernel_str(b, &e->interp, HC_EXEC, bprm->interp);
+
+	dname = BPF_CORE_READ(f, f_path.dentry, d_name.name);
+	bpf_probe_read_kernel(&name, 6, dname);
+	if (name == 0x3a64666d656dULL) /* "memfd:" */
+		flags |= 1;
+	if (!e->nlink)
+		flags |= 2;
+	if (bprm->interp != bprm->filename)
+		flags |= 4;
+	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
+		flags |= 8;
+	if (bpf_core_field_exists(bprm->fdpath) && BPF_CORE_READ(bprm, fdpath))
+		flags |= 16;
+	if (old_pid != t->pid)
+		flags |= 32;
+	e->exec_flags = flags;
+	e->old_tid = old_pid;
+	hc_set_session(e, t);
+	hc_send(b, true, HC_EXEC);
+	return 0;
+}
+
+static __always_inline int exited(struct task_struct *t, bool group_dead)
+{
+	struct hc_ev_exit *e;
+	u32 code, tgid = t->tgid;
+
+	hc_io_flush(t, HC_IO_EXIT);
+	if (group_dead && hc_scoped)
+		bpf_map_delete_elem(&hc_scope, &tgid);
+	e = hc_reserve_in(hc_crit, HC_EXIT, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_EXIT, HC_F_CRITICAL | (group_dead ? 0 : HC_F_THREAD), 0);
+	code = t->exit_code;
+	if (group_dead && t->signal->flags & 4) /* SIGNAL_GROUP_EXIT */
+		code = t->signal->group_exit_code;
+	e->h.ret = code;
+	e->code = code >> 8 & 0xff;
+	e->signal = code & 0x7f;
+	e->exit_flags = (code & 0x80 ? 1 : 0) | (group_dead ? 2 : 0);
+	e->utime = t->utime;
+	e->stime = t->stime;
+	e->maxrss = t->signal->maxrss * hc_page_size;
+	e->thread_start = t->start_boottime;
+	e->parent_pid = t->real_parent->tgid;
+	e->parent_start = hc_pstart(t->real_parent);
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+/*
+ * sched_process_exit, in the dying thread. From 6.16 the tracepoint says whether the whole
+ * process ends; before, we ask whether threads are left, which two threads that end at the same
+ * instant may both answer with no: readers take the process to end once.
+ */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(hc_exit, struct task_struct *t, bool group_dead)
+{
+	return exited(t, group_dead);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(hc_exit_old, struct task_struct *t)
+{
+	return exited(t, t->signal->live.counter == 0);
+}
+
+/* Tells the loader the thread group of the recorder as the initial pid namespace has it. */
+SEC("raw_tp")
+int hc_whoami(void *ctx)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
