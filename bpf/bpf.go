@@ -15,6 +15,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -155,29 +156,36 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) 
 		}
 		own[mname] = m
 	}
+	delete(cs.Programs, "hc_whoami")
 	names := make([]string, 0, len(cs.Programs))
 	for n := range cs.Programs {
 		names = append(names, n)
 	}
 	sort.Strings(names)
+	// All at once is several times faster, since types are handed to the kernel once; only when
+	// the kernel refuses something is each tried alone.
+	opts := ebpf.CollectionOptions{MapReplacements: own}
+	all, err := ebpf.NewCollectionWithOptions(cs.Copy(), opts)
+	if err == nil {
+		defer all.Close()
+	}
 	for _, n := range names {
-		ps := cs.Programs[n]
-		if n == "hc_whoami" {
-			continue
-		}
-		h := &Hook{Name: n, Section: ps.SectionName, set: s, spec: ps}
-		one := cs.Copy()
-		for other := range one.Programs {
-			if other != n {
-				delete(one.Programs, other)
-			}
-		}
-		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: own})
-		if err != nil {
-			h.Err = fmt.Errorf("load: %w", err)
+		h := &Hook{Name: n, Section: cs.Programs[n].SectionName, set: s, spec: cs.Programs[n]}
+		if all != nil {
+			h.prog = all.DetachProgram(n)
 		} else {
-			h.prog = c.DetachProgram(n)
-			c.Close()
+			one := cs.Copy()
+			for _, other := range names {
+				if other != n {
+					delete(one.Programs, other)
+				}
+			}
+			if c, err := ebpf.NewCollectionWithOptions(one, opts); err != nil {
+				h.Err = fmt.Errorf("load: %w", err)
+			} else {
+				h.prog = c.DetachProgram(n)
+				c.Close()
+			}
 		}
 		s.hooks = append(s.hooks, h)
 	}
@@ -312,10 +320,22 @@ func (h *Hook) Missed() uint64 {
 	return st.RecursionMisses
 }
 
+// Detach takes every program out of its place, all at once: the kernel waits out its readers for
+// each, and the waits can overlap.
+func (s *Set) Detach() {
+	var wg sync.WaitGroup
+	for _, h := range s.hooks {
+		if h.link != nil {
+			wg.Go(func() { h.Detach() })
+		}
+	}
+	wg.Wait()
+}
+
 // Close detaches and frees everything.
 func (s *Set) Close() {
+	s.Detach()
 	for _, h := range s.hooks {
-		h.Detach()
 		if h.prog != nil {
 			h.prog.Close()
 			h.prog = nil

@@ -64,7 +64,7 @@ static __always_inline void hc_io_fill(struct hc_ev_io *e, struct task_struct *t
 }
 
 /* Sends the totals of a slot. A slot whose row found no room stays pending. */
-static __always_inline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u32 reason)
+static __noinline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u32 reason)
 {
 	struct hc_ev_io *e = hc_reserve_in(hc_bulk, HC_IO, sizeof(*e));
 
@@ -92,7 +92,117 @@ static __always_inline void hc_io_flush(struct task_struct *t, u32 reason)
 		if (hc_io_pending(&tab->slot[i]))
 			hc_io_send(t, &tab->slot[i], reason);
 		tab->slot[i].ino = 0;
+		tab->slot[i].last = 0;
 	}
+}
+
+/*
+ * Which slot an object has; with HC_IO_SLOTS added, which one to give it: a free one, else the one
+ * used longest ago. A global function: the verifier checks it once and takes any answer.
+ */
+__noinline u32 hc_io_find(struct hc_io_table *tab, u64 ino, u32 dev, u32 gen)
+{
+	u64 oldest = ~0ULL;
+	u32 victim = 0;
+
+	if (!tab)
+		return 0;
+	for (int i = 0; i < HC_IO_SLOTS; i++) {
+		struct hc_io_slot *s = &tab->slot[i];
+
+		if (s->ino == ino && s->dev == dev && s->gen == gen)
+			return i;
+		if (s->last < oldest) { /* a free slot was last used at 0 */
+			oldest = s->last;
+			victim = i;
+		}
+	}
+	return victim | HC_IO_SLOTS;
+}
+
+static __always_inline struct hc_io_slot *hc_io_slot(struct task_struct *t, struct hc_io_table *tab, struct hc_obj *o)
+{
+	u32 pick = hc_io_find(tab, o->ino, o->dev, o->gen);
+	struct hc_io_slot *s = &tab->slot[pick & (HC_IO_SLOTS - 1)];
+
+	if (!(pick & HC_IO_SLOTS))
+		return s;
+	if (hc_io_pending(s))
+		hc_io_send(t, s, HC_IO_EVICT);
+	__builtin_memset(s, 0, sizeof(*s));
+	s->ino = o->ino;
+	s->dev = o->dev;
+	s->gen = o->gen;
+	s->mode = o->mode;
+	return s;
+}
+
+/* One transfer of ret bytes through a descriptor of the running task. */
+static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
+{
+	u32 type = in ? HC_READ : HC_WRITE;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct hc_io_table *tab;
+	struct hc_io_slot *s;
+	struct hc_ev_read *e; /* read and write have one shape */
+	struct hc_buf *b;
+	struct file *f;
+	struct hc_obj o;
+	bool first;
+	u64 now;
+
+	if (ret <= 0 || hc_skip(type))
+		return 0;
+	f = hc_file(fd);
+	if (!f)
+		return 0;
+	hc_inode(&o, BPF_CORE_READ(f, f_inode));
+	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
+	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)
+		return 0;
+	tab = bpf_task_storage_get(&hc_io, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!tab) {
+		hc_count(HC_BUSY, type);
+		return 0;
+	}
+	s = hc_io_slot(t, tab, &o);
+	now = bpf_ktime_get_boot_ns();
+	if (!s->t0)
+		s->t0 = now;
+	s->last = now;
+	s->methods |= 1 << method;
+	if (in) {
+		first = !s->ops_in;
+		s->ops_in++;
+		s->in += ret;
+		s->last_in = now;
+	} else {
+		first = !s->ops_out;
+		s->ops_out++;
+		s->out += ret;
+		s->last_out = now;
+	}
+	if (!first) {
+		if (now - (s->sent ?: s->t0) >= HC_IO_INTERVAL)
+			hc_io_send(t, s, HC_IO_TICK);
+		return 0;
+	}
+	b = hc_get_buf(type, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, type, 0, ret);
+	hc_set_obj(e, &o);
+	e->fd = fd;
+	e->method = method;
+	e->offset = BPF_CORE_READ(f, f_pos);
+	e->thread_start = t->start_boottime;
+	if ((o.mode & S_IFMT) != S_IFIFO)
+		hc_put_file_path(b, &e->path, type, f);
+	s->sent_ops++;
+	hc_send(b, false, type);
+	return 0;
 }
 
 #endif

@@ -74,15 +74,18 @@ static __always_inline s64 hc_mtime(struct inode *i)
  * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
  * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
  * whatever chroot the process is in. A pseudo file (memfd) has one component and no root.
- * Returns 0, or 1 when the walk was cut.
+ * Returns 0, or 1 when the walk was cut. A global function: the verifier checks it once.
  */
-static __noinline u32 hc_walk(struct hc_buf *b, struct dentry *d, struct vfsmount *vfs)
+__noinline u32 hc_walk(struct hc_buf *b, u64 dentry, u64 vfsmount)
 {
-	struct mount *mnt = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	struct dentry *d = (void *)dentry;
+	struct mount *mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	bool whole = false;
 	u32 at;
 	long n;
 
+	if (!b)
+		return 1;
 	for (int i = 0; i < HC_DEPTH; i++) {
 		struct dentry *parent = BPF_CORE_READ(d, d_parent);
 
@@ -121,7 +124,7 @@ static __always_inline void hc_put_path(struct hc_buf *b, struct hc_var *v, u32 
 	u32 from = b->at;
 
 	v->mark = 0;
-	if (d && vfs && hc_walk(b, d, vfs)) {
+	if (d && vfs && hc_walk(b, (u64)d, (u64)vfs)) {
 		v->mark = 1;
 		hc_count(HC_TRUNCATED, type);
 	}

@@ -134,10 +134,16 @@ static __always_inline void hc_head(struct hc_hdr *h, u16 type, u32 flags, s64 r
 	h->seq = hc_next_seq(flags & HC_F_CRITICAL);
 }
 
-/*
- * True when the running process makes no bulk events: it is the recorder itself (counted), or it
- * is outside the recorded command. Lineage never asks.
- */
+/* True when a command is recorded and the running process is not of it. */
+static __always_inline bool hc_outside(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	return hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid);
+}
+
+/* True when the running process makes no bulk events: it is the recorder itself, which is
+ * counted, or outside the recorded command. */
 static __always_inline bool hc_skip(u32 type)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -146,7 +152,7 @@ static __always_inline bool hc_skip(u32 type)
 		hc_count(HC_SELF, type);
 		return true;
 	}
-	return hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid);
+	return hc_outside();
 }
 
 /* The pid of the task in its own pid namespace, and that namespace. */

@@ -22,9 +22,12 @@ int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, ctgid, one = 1;
 
 	ctgid = child->tgid;
-	if (hc_scoped && !(clone_flags & CLONE_THREAD) && bpf_map_lookup_elem(&hc_scope, &tgid))
-		if (bpf_map_update_elem(&hc_scope, &ctgid, &one, BPF_ANY))
+	if (hc_scoped) {
+		if (!bpf_map_lookup_elem(&hc_scope, &tgid))
+			return 0;
+		if (!(clone_flags & CLONE_THREAD) && bpf_map_update_elem(&hc_scope, &ctgid, &one, BPF_ANY))
 			hc_count(HC_MAP_FULL, HC_FORK);
+	}
 	e = hc_reserve_in(hc_crit, HC_FORK, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -65,6 +68,8 @@ int BPF_PROG(hc_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	u64 name = 0;
 	const unsigned char *dname;
 
+	if (hc_outside())
+		return 0;
 	hc_io_flush(t, HC_IO_EXEC);
 	b = hc_get_buf(HC_EXEC, sizeof(*e));
 	if (!b)
@@ -112,6 +117,8 @@ static __always_inline int exited(struct task_struct *t, bool group_dead)
 	struct hc_ev_exit *e;
 	u32 code, tgid = t->tgid;
 
+	if (hc_outside())
+		return 0;
 	hc_io_flush(t, HC_IO_EXIT);
 	if (group_dead && hc_scoped)
 		bpf_map_delete_elem(&hc_scope, &tgid);
