@@ -15,10 +15,7 @@ set -eu
 mkdir -p "$1"
 run=$(cd "$1" && pwd)
 bin=$run/bin
-if [ ! -x "$bin/web" ]; then
-    (cd "$(dirname "$0")/../.." && CGO_ENABLED=0 go build -trimpath -ldflags=-s\ -w -o "$bin/" ./testdata/demo/web \
-        ./testdata/demo/c2 ./testdata/demo/fetch ./testdata/demo/payload ./testdata/demo/attack)
-fi
+[ -x "$bin/web" ] || "$(dirname "$0")/build.sh" "$bin"
 
 umask 077
 mkdir -p "$run/tmp" "$run/var/log" "$run/etc/cron.d" "$run/home/app/.ssh"
