@@ -43,8 +43,8 @@ bench: build ## the benchmark table, recorder off against on (root, some minutes
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, import rules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
-	$(GO) vet ./... ./testdata/...
-	$(GO) run $(STATICCHECK) ./... ./testdata/...
+	$(GO) vet ./... ./testdata/demo/... ./testdata/storm
+	$(GO) run $(STATICCHECK) ./... ./testdata/demo/... ./testdata/storm
 	$(GO) test -count=1 -run 'TestImports' ./cmd/hindcast
 
 .PHONY: clang
