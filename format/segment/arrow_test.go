@@ -1,0 +1,110 @@
+package segment_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"hindcast/format/event"
+	"hindcast/format/testkit"
+)
+
+// TestArrowReads compares every value of a segment, sealed and not, with what arrow's own
+// reader finds in the same bytes: types, nulls, wall time, dictionaries.
+func TestArrowReads(t *testing.T) {
+	batches := three()
+	h := testkit.NewHost(1)
+	busy := make([]event.Row, 5000)
+	for i := range busy {
+		h.Next(&busy[i])
+	}
+	batches = append(batches, busy, busy[:17])
+	for _, sealed := range []bool{true, false} {
+		f, _ := write(t, sealed, batches...)
+		mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+		r, err := ipc.NewReader(bytes.NewReader(f.B), ipc.WithAllocator(mem))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, _ := r.Schema().Metadata().GetValue("hindcast.host"); v != meta.Host {
+			t.Errorf("schema metadata host %q", v)
+		}
+		n := 0
+		for r.Next() {
+			rec := r.Record()
+			if n == len(batches) {
+				t.Fatal("more batches than written")
+			}
+			compareRecord(t, rec, batches[n])
+			n++
+		}
+		if r.Err() != nil || n != len(batches) {
+			t.Fatalf("arrow read %d of %d batches: %v", n, len(batches), r.Err())
+		}
+		r.Release()
+		mem.AssertSize(t, 0)
+	}
+}
+
+func compareRecord(t *testing.T, rec arrow.Record, rows []event.Row) {
+	t.Helper()
+	if int(rec.NumRows()) != len(rows) || rec.NumCols() != int64(event.NumColumns) {
+		t.Fatalf("record of %d rows and %d columns, want %d and %d", rec.NumRows(), rec.NumCols(), len(rows), event.NumColumns)
+	}
+	for col := event.Column(0); col < event.NumColumns; col++ {
+		info := event.ColumnTable[col]
+		if rec.ColumnName(int(col)) != info.Name {
+			t.Fatalf("column %d is %q, want %q", col, rec.ColumnName(int(col)), info.Name)
+		}
+		a := rec.Column(int(col))
+		nulls := 0
+		for i := range rows {
+			r := &rows[i]
+			if r.Type.Has()>>col&1 == 0 {
+				nulls++
+				if !a.IsNull(i) {
+					t.Fatalf("%s of a %s row is not null", info.Name, r.Type)
+				}
+				continue
+			}
+			if a.IsNull(i) {
+				t.Fatalf("%s of a %s row is null", info.Name, r.Type)
+			}
+			var v int64
+			switch x := a.(type) {
+			case *array.Uint8:
+				v = int64(x.Value(i))
+			case *array.Uint16:
+				v = int64(x.Value(i))
+			case *array.Uint32:
+				v = int64(x.Value(i))
+			case *array.Uint64:
+				v = int64(x.Value(i))
+			case *array.Int32:
+				v = int64(x.Value(i))
+			case *array.Int64:
+				v = x.Value(i)
+			case *array.Timestamp:
+				v = int64(x.Value(i)) - int64(meta.Clock.Offset())
+			case *array.Dictionary:
+				got := x.Dictionary().(*array.Binary).Value(x.GetValueIndex(i))
+				if !bytes.Equal(got, r.Bytes(col)) {
+					t.Fatalf("%s of row %d is %q, want %q", info.Name, i, got, r.Bytes(col))
+				}
+				continue
+			default:
+				t.Fatalf("%s is a %T", info.Name, a)
+			}
+			if v != r.Int(col) {
+				t.Fatalf("%s of row %d (%s) is %d, want %d", info.Name, i, r.Type, v, r.Int(col))
+			}
+		}
+		if a.NullN() != nulls {
+			t.Fatalf("%s has %d nulls, want %d", info.Name, a.NullN(), nulls)
+		}
+	}
+}
