@@ -1,0 +1,13 @@
+// Package ring drains BPF ring buffers.
+//
+// It reads the kernel's memory in place: the consumer position is ours to write, the producer
+// position and the records are the kernel's. A record is handed out as a slice of that memory,
+// valid during the call only, so nothing is copied and nothing is allocated here.
+//
+// Records are usually submitted without a wake-up. The reader therefore polls, and the kernel
+// wakes it early only when a ring fills: see Poller.
+//
+// Every record carries a number that counts the records of its cpu and ring, those that found no
+// room included. Sequence turns the numbers into how many are missing: a second witness beside
+// the kernel's own counters.
+package ring
