@@ -29,10 +29,15 @@ var ErrNoBTF = errors.New("kernel has no BTF")
 
 // Options are what the programs are told before they are loaded. The zero value works.
 type Options struct {
-	BulkBytes     int  // size of the bulk ring, a power of two; default 16 MiB
-	CriticalBytes int  // size of the reserved ring, a power of two; default 8 MiB
-	Scoped        bool // only processes in the scope map make bulk events
+	BulkBytes     int    // size of the bulk ring, a power of two; default 16 MiB
+	CriticalBytes int    // size of the reserved ring, a power of two; default 8 MiB
+	Scoped        bool   // only processes in the scope map make events
+	Self          uint32 // thread group whose bulk events are left out and counted; default this process, NoSelf for none
+	CgroupRoot    string // root of cgroup2, where cgroup programs attach; empty: they do not
 }
+
+// NoSelf as Options.Self leaves nobody out.
+const NoSelf = ^uint32(0)
 
 // Set is the loaded programs and the maps they share.
 type Set struct {
@@ -69,10 +74,14 @@ func Load(o Options) (*Set, error) {
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
 	}
-	s := &Set{maps: map[string]*ebpf.Map{}}
-	self, err := s.whoami()
+	s := &Set{maps: map[string]*ebpf.Map{}, CgroupRoot: o.CgroupRoot}
+	self := o.Self
+	who, err := s.whoami()
 	if err != nil {
 		return nil, err
+	}
+	if self == 0 {
+		self = who
 	}
 	bulk, crit := max(o.BulkBytes, 0), max(o.CriticalBytes, 0)
 	if bulk == 0 {
@@ -87,8 +96,28 @@ func Load(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
+	s.dropAlternatives()
 	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
 	return s, nil
+}
+
+// dropAlternatives keeps one of two programs for the same thing: NAME_old serves kernels that
+// refuse NAME, and is not a hook of its own.
+func (s *Set) dropAlternatives() {
+	kept := s.hooks[:0]
+	for _, h := range s.hooks {
+		first, old := strings.CutSuffix(h.Name, "_old")
+		switch {
+		case old && s.Hook(first) != nil && s.Hook(first).Loaded():
+			if h.prog != nil {
+				h.prog.Close()
+			}
+		case !old && h.Err != nil && s.Hook(h.Name+"_old") != nil && s.Hook(h.Name+"_old").Loaded():
+		default:
+			kept = append(kept, h)
+		}
+	}
+	s.hooks = kept
 }
 
 func spec(name string) (*ebpf.CollectionSpec, error) {
@@ -157,6 +186,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) 
 		own[mname] = m
 	}
 	delete(cs.Programs, "hc_whoami")
+	delete(cs.Programs, "hc_layout")
 	names := make([]string, 0, len(cs.Programs))
 	for n := range cs.Programs {
 		names = append(names, n)

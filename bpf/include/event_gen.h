@@ -833,4 +833,38 @@ _Static_assert(__builtin_offsetof(struct hc_ev_socket, rport) == 162, "socket.rp
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, family) == 164, "socket.family");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, proto) == 165, "socket.proto");
 
+/* Every record, so that one declaration brings all their types into an object's BTF. */
+union hc_any_event {
+	struct hc_ev_fork ev_fork;
+	struct hc_ev_exec ev_exec;
+	struct hc_ev_exit ev_exit;
+	struct hc_ev_cred ev_cred;
+	struct hc_ev_cred_change ev_cred_change;
+	struct hc_ev_signal ev_signal;
+	struct hc_ev_process ev_process;
+	struct hc_ev_open ev_open;
+	struct hc_ev_open_failed ev_open_failed;
+	struct hc_ev_read ev_read;
+	struct hc_ev_write ev_write;
+	struct hc_ev_io ev_io;
+	struct hc_ev_rename ev_rename;
+	struct hc_ev_link ev_link;
+	struct hc_ev_symlink ev_symlink;
+	struct hc_ev_unlink ev_unlink;
+	struct hc_ev_mkdir ev_mkdir;
+	struct hc_ev_chmod ev_chmod;
+	struct hc_ev_chown ev_chown;
+	struct hc_ev_truncate ev_truncate;
+	struct hc_ev_inode_unlink ev_inode_unlink;
+	struct hc_ev_mmap_exec ev_mmap_exec;
+	struct hc_ev_file ev_file;
+	struct hc_ev_listen ev_listen;
+	struct hc_ev_connect ev_connect;
+	struct hc_ev_accept ev_accept;
+	struct hc_ev_conn_close ev_conn_close;
+	struct hc_ev_sock ev_sock;
+	struct hc_ev_sock_total ev_sock_total;
+	struct hc_ev_socket ev_socket;
+};
+
 #endif

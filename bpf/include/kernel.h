@@ -163,6 +163,15 @@ struct signal_struct {
 	struct tty_struct *tty;
 	unsigned long maxrss;
 };
+struct kernfs_node {
+	u64 id;
+};
+struct cgroup {
+	struct kernfs_node *kn;
+};
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
 struct task_struct {
 	unsigned int flags;
 	struct mm_struct *mm;
@@ -182,6 +191,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct css_set *cgroups;
 	u64 self_exec_id; /* u32 before 5.7: the low bits are what we keep */
 };
 
@@ -220,11 +230,12 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	unsigned long skc_flags;
 };
 struct socket;
 struct sock {
 	struct sock_common __sk_common;
-	int sk_err;
+	int sk_err, sk_err_soft;
 	struct socket *sk_socket;
 	u16 sk_protocol;
 	u16 sk_type;
@@ -243,13 +254,22 @@ struct inet_sock {
 struct tcp_sock {
 	u32 srtt_us;
 	u32 segs_in, segs_out;
-	u64 bytes_sent, bytes_received, bytes_acked;
-	u32 snd_una, rcv_nxt;
+	u64 bytes_sent, bytes_received, bytes_acked, bytes_retrans;
+	u32 snd_una, snd_nxt, write_seq, rcv_nxt;
 	u32 total_retrans;
 };
 struct unix_sock {
 	struct sock sk;
 	struct sock *peer;
+};
+struct udp_sock {
+	struct inet_sock inet;
+};
+struct socket_alloc {
+	struct inode vfs_inode;
+};
+enum sock_flags {
+	SOCK_DONE = 1, /* the peer's FIN was taken in */
 };
 
 
@@ -290,6 +310,12 @@ struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
 	u32 uid;
+};
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
 };
 struct bpf_iter__udp {
 	struct bpf_iter_meta *meta;
@@ -333,5 +359,23 @@ struct hc_sys_exit {
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
+#define TCP_TIME_WAIT 6
+#define TCP_CLOSE 7
+#define TCP_LAST_ACK 9
+#define TCP_LISTEN 10
+#define TCP_CLOSING 11
+
+#define MSG_PEEK 0x2
+#define MSG_ERRQUEUE 0x2000
+#define ECONNABORTED 103
+
+#define PIPEFS_MAGIC 0x50495045
+#define SOCKFS_MAGIC 0x534f434b
 
 #endif

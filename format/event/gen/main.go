@@ -121,9 +121,18 @@ _Static_assert(sizeof(struct hc_var) == %d, "var size");`, event.HeaderSize, eve
 			p("_Static_assert(__builtin_offsetof(struct hc_ev_%s, %s) == %d, \"%s.%s\");", e.Name, s.Name, s.Offset, e.Name, s.Name)
 		}
 	}
-	p("\n#endif")
+	p("\n/* Every record, so that one declaration brings all their types into an object's BTF. */\nunion hc_any_event {")
+	for _, e := range event.Catalog {
+		if e.Ring != event.NoRing {
+			p("\tstruct hc_ev_%s %s;", e.Name, cKeyword(e.Name))
+		}
+	}
+	p("};\n\n#endif")
 	return b.Bytes()
 }
+
+// cKeyword keeps an event name from being taken for a type or keyword of C.
+func cKeyword(name string) string { return "ev_" + name }
 
 var goKinds = map[event.Kind]string{
 	event.U8: "uint8", event.U16: "uint16", event.U32: "uint32", event.U64: "uint64",
