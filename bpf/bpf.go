@@ -45,6 +45,7 @@ type Set struct {
 	Counters       *ebpf.Map // per cpu: [Causes][Types]uint64
 	Scope          *ebpf.Map // uint32 pid -> uint32 1
 	CgroupRoot     string    // where cgroup programs attach: the root of cgroup2
+	Self           uint32    // thread group left out, as the initial pid namespace numbers it
 
 	maps  map[string]*ebpf.Map
 	hooks []*Hook
@@ -83,6 +84,7 @@ func Load(o Options) (*Set, error) {
 	if self == 0 {
 		self = who
 	}
+	s.Self = self
 	bulk, crit := max(o.BulkBytes, 0), max(o.CriticalBytes, 0)
 	if bulk == 0 {
 		bulk = 16 << 20
@@ -325,7 +327,11 @@ func (h *Hook) Run() (io.ReadCloser, error) {
 	if h.prog == nil {
 		return nil, h.Err
 	}
-	it, err := link.AttachIter(link.IterOptions{Program: h.prog})
+	o := link.IterOptions{Program: h.prog}
+	if h.Section == "iter/bpf_sk_storage_map" { // walks the sockets that have an entry in one map
+		o.Map = h.set.maps["hc_udp"]
+	}
+	it, err := link.AttachIter(o)
 	if err != nil {
 		return nil, fmt.Errorf("attach iterator %s: %w", h.Name, err)
 	}
