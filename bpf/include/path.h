@@ -13,14 +13,13 @@
  * the descriptor since the call used it; that call is an event of its own. */
 static __always_inline struct file *hc_file(int fd)
 {
-	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
-	struct file **slot, *f = NULL;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct fdtable *fdt = t->files->fdt;
+	struct file *f = NULL;
 
-	if (fd < 0 || (u32)fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd < 0 || (u32)fd >= fdt->max_fds)
 		return NULL;
-	slot = BPF_CORE_READ(fdt, fd);
-	bpf_probe_read_kernel(&f, sizeof(f), slot + fd);
+	bpf_probe_read_kernel(&f, sizeof(f), fdt->fd + fd);
 	return f;
 }
 

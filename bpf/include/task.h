@@ -181,24 +181,22 @@ static __always_inline struct upid hc_upid(struct pid *pid, unsigned int level)
 		(e_)->netns = BPF_CORE_READ(t_, nsproxy, net_ns, ns.inum);                \
 	} while (0)
 
-/* Argument n of the system call that the running task is leaving. */
+/* Argument n of the system call that the running task is leaving, from its saved registers. */
 static __always_inline u64 hc_arg(int n)
 {
 	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
 #if defined(__TARGET_ARCH_x86)
 	switch (n) {
-	case 0: return BPF_CORE_READ(r, di);
-	case 1: return BPF_CORE_READ(r, si);
-	case 2: return BPF_CORE_READ(r, dx);
-	case 3: return BPF_CORE_READ(r, r10);
-	case 4: return BPF_CORE_READ(r, r8);
+	case 0: return r->di;
+	case 1: return r->si;
+	case 2: return r->dx;
+	case 3: return r->r10;
+	case 4: return r->r8;
 	}
-	return BPF_CORE_READ(r, r9);
+	return r->r9;
 #else
-	if (n == 0)
-		return BPF_CORE_READ(r, orig_x0);
-	return BPF_CORE_READ(r, regs[n]);
+	return n ? r->regs[n] : r->orig_x0; /* regs[0] holds the result by now */
 #endif
 }
 
