@@ -9,7 +9,7 @@ import (
 )
 
 func TestEveryProgramLoads(t *testing.T) {
-	s, err := bpf.Load(bpf.Options{})
+	s, err := bpf.Load(bpf.Options{CgroupRoot: cgroup2()})
 	if err != nil {
 		t.Fatal(err)
 	}

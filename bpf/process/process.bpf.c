@@ -43,8 +43,8 @@ int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
 	e->exit_signal = child->exit_signal;
 	e->parent_pid = child->real_parent->tgid;
 	e->parent_start = hc_pstart(child->real_parent);
-	pid = child->thread_pid;
-	up = hc_upid(pid, pid->level);
+	pid = BPF_CORE_READ(child, thread_pid); /* untyped: 6.1 allows no arithmetic on typed pointers */
+	up = hc_upid(pid, BPF_CORE_READ(pid, level));
 	e->ns_pid = up.nr;
 	e->pidns = BPF_CORE_READ(up.ns, ns.inum);
 	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
