@@ -1,0 +1,759 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
+/*
+ * Connections and flows: TCP from its state changes, UDP and unix from the lengths that sends
+ * and receives return. Nothing here runs per packet, and no byte of TCP is counted by us: the
+ * kernel's own totals are read once, when the connection ends.
+ */
+#include "../include/sock.h"
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* The running process, and whether it may make rows; a socket of the recorder is marked so
+ * that its later states, seen in softirq, are left out too. */
+static __always_inline bool in_scope(u32 tgid)
+{
+	return !hc_scoped || bpf_map_lookup_elem(&hc_scope, &tgid);
+}
+
+/* Writes the running process into a socket as its owner. */
+static __always_inline struct hc_sk *stamp(struct sock *sk, u32 role, u32 type)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct hc_owner o;
+	struct hc_sk *s;
+	bool self = tgid == hc_self;
+
+	if (self)
+		hc_count(HC_SELF, type);
+	else if (!in_scope(tgid))
+		return NULL;
+	s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		hc_count(HC_MAP_FULL, type);
+		return NULL;
+	}
+	hc_owner_of(&o, bpf_get_current_task_btf());
+	u64 now = bpf_ktime_get_boot_ns();
+	bpf_spin_lock(&s->lock);
+	s->o = o;
+	s->own = self ? HC_OWN_SELF : HC_OWN_FACT;
+	s->role = role;
+	s->t0 = now;
+	__builtin_memset(s->user, 0, sizeof(s->user));
+	bpf_spin_unlock(&s->lock);
+	return s;
+}
+
+/* A row about a socket, made in whatever context: the actor is the socket's owner. */
+static __always_inline void head(struct hc_hdr *h, u16 type, s64 ret, struct hc_sk *s)
+{
+	h->type = type;
+	h->cpu = bpf_get_smp_processor_id();
+	h->ts = bpf_ktime_get_boot_ns();
+	h->ret = ret;
+	h->flags = HC_F_CRITICAL | (ret < 0 ? HC_F_FAILED : 0);
+	h->seq = hc_next_seq(true);
+	hc_head_sk(h, s);
+}
+
+static __always_inline int listening(struct sock *sk)
+{
+	struct hc_sk *s = stamp(sk, HC_ROLE_LISTENER, HC_LISTEN);
+	struct hc_ev_listen *e;
+
+	if (s ? s->own == HC_OWN_SELF : hc_scoped)
+		return 0;
+	e = hc_reserve_in(hc_crit, HC_LISTEN, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_LISTEN, HC_F_CRITICAL, 0);
+	e->cookie = bpf_get_socket_cookie(sk);
+	hc_set_tuple(e, sk, HC_DIRECT);
+	if (!e->lport)
+		e->lport = sk->__sk_common.skc_num;
+	e->backlog = sk->sk_max_ack_backlog;
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state, s64 ret)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct hc_ev_connect *e;
+	struct hc_tcp v = { .role = HC_ROLE_CONNECTED };
+
+	e = hc_reserve_in(hc_crit, HC_CONNECT, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	head(&e->h, HC_CONNECT, ret, s);
+	e->cookie = bpf_get_socket_cookie(sk);
+	hc_set_tuple(e, sk, HC_DIRECT);
+	if (tp && !ret) {
+		hc_read_tcp(&v, tp, state, 0, HC_DIRECT);
+		e->isn = v.isn;
+	}
+	if (s)
+		e->t0 = s->t0;
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+/* In softirq, under the socket's lock. */
+static __always_inline int established(struct sock *sk, int old)
+{
+	struct hc_sk *s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+
+	if (s && s->own == HC_OWN_SELF)
+		return 0;
+	/* from a handshake of our own: SYN_RECV too when both ends called at once */
+	if (s ? s->role == HC_ROLE_CONNECTED : old == TCP_SYN_SENT)
+		return s || !hc_scoped ? connected(sk, s, old, 0) : 0;
+	/* accept() has only an untrusted pointer, through which no cookie can be made */
+	bpf_get_socket_cookie(sk);
+	if (!s) {
+		if (hc_scoped)
+			return 0;
+		s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!s) {
+			hc_count(HC_MAP_FULL, HC_ACCEPT);
+			return 0;
+		}
+	}
+	u64 now = bpf_ktime_get_boot_ns();
+	bpf_spin_lock(&s->lock);
+	if (s->role != HC_ROLE_ACCEPTED) { /* fast open: accepted and used already */
+		s->role = HC_ROLE_ACCEPTED;
+		s->t0 = now;
+		if (s->own == HC_OWN_FACT)
+			s->own = HC_OWN_GUESS; /* copied from the listener */
+		__builtin_memset(s->user, 0, sizeof(s->user));
+	}
+	bpf_spin_unlock(&s->lock);
+	return 0;
+}
+
+/* A process ends its side of a connection whose owner is a guess: it is a better answer. */
+static __always_inline int leaving(struct sock *sk)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct hc_sk *s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+	struct hc_owner o;
+
+	if (!s || s->own >= HC_OWN_FACT || t->flags & PF_KTHREAD || t->tgid == hc_self)
+		return 0;
+	hc_owner_of(&o, t);
+	bpf_spin_lock(&s->lock);
+	if (s->own < HC_OWN_FACT) {
+		s->own = HC_OWN_FACT;
+		s->o = o;
+	}
+	bpf_spin_unlock(&s->lock);
+	return 0;
+}
+
+static __always_inline int closed(struct sock *sk, int old)
+{
+	struct hc_sk *s;
+	struct tcp_sock *tp;
+	struct hc_ev_conn_close *e;
+	struct hc_tcp v = {};
+
+	if (old == TCP_LISTEN || old == TCP_CLOSE)
+		return 0;
+	s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+	if (s ? s->own == HC_OWN_SELF : hc_scoped)
+		return 0;
+	if (old == TCP_SYN_SENT) {
+		int err = sk->sk_err;
+
+		/* the program gave up, or nothing was sent: what connect() answers then */
+		if (!err)
+			err = sk->sk_err_soft;
+		return connected(sk, s, old, err ? -err : -ECONNABORTED);
+	}
+	if (s)
+		v.role = s->role;
+	if (old == TCP_SYN_RECV && v.role != HC_ROLE_CONNECTED)
+		return 0; /* never a connection: no program could have had it */
+	if (v.role == HC_ROLE_LISTENER)
+		v.role = HC_ROLE_ACCEPTED;
+	e = hc_reserve_in(hc_crit, HC_CONN_CLOSE, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	head(&e->h, HC_CONN_CLOSE, 0, s);
+	e->cookie = bpf_get_socket_cookie(sk);
+	hc_set_tuple(e, sk, HC_DIRECT);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		hc_read_tcp(&v, tp, old, sk->__sk_common.skc_flags, HC_DIRECT);
+		e->isn = v.isn;
+		e->bytes_in = v.in;
+		e->bytes_out = v.out;
+		e->sent = v.sent;
+		e->segs_in = tp->segs_in;
+		e->segs_out = tp->segs_out;
+		e->srtt = tp->srtt_us >> 3;
+		e->retrans = tp->total_retrans;
+		e->role = v.role;
+	}
+	e->old_state = old;
+	e->err = -sk->sk_err;
+	if (s)
+		e->t0 = s->t0;
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+/*
+ * inet_sock_set_state, kernel 4.16 on. One hook sees every turn of a TCP connection, under the
+ * socket's lock, before the new state is stored. CLOSE->SYN_SENT, ->LISTEN, ->FIN_WAIT1 and
+ * ->LAST_ACK happen in the process that asked; the others mostly in softirq, and go by the owner
+ * in the socket's storage. A socket without one existed before us (its rows have no owner), or,
+ * when a command is recorded, belongs to nobody in scope (no rows).
+ *
+ * It misses: TIME_WAIT mini sockets (the connection is told when it enters TIME_WAIT), requests
+ * that never became a connection, the port of a listener that listens without bind, and the
+ * failure of a listen() after its state was set. MPTCP shows its subflows.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(hc_tcp_state, struct sock *sk, int old, int state)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	switch (state) {
+	case TCP_SYN_SENT:
+		if (stamp(sk, HC_ROLE_CONNECTED, HC_CONNECT))
+			bpf_get_socket_cookie(sk);
+		return 0;
+	case TCP_LISTEN:
+		return listening(sk);
+	case TCP_ESTABLISHED:
+		return established(sk, old);
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		return leaving(sk);
+	case TCP_CLOSE:
+		return closed(sk, old);
+	}
+	return 0;
+}
+
+/*
+ * accept returns a descriptor; from it we reach the socket, but only by pointers that may be
+ * probed, not handed to socket storage. So the accept row names the owner, and the storage
+ * learns it at the first send, receive or shutdown, where the pointer is trusted; until then it
+ * holds the listener's process as a guess. A table from cookie to owner would tell nothing more
+ * than the accept row does.
+ *
+ * The tracepoints of the calls, not fexit of inet_csk_accept, which does not load everywhere.
+ * They miss accept by io_uring and by 32-bit socketcall: there the first send or receive tells.
+ */
+static __always_inline int accepted(struct hc_sys_exit *ctx)
+{
+	struct hc_ev_accept *e;
+	struct inode *i;
+	struct socket *so;
+	struct sock *sk;
+	struct tcp_sock *tp;
+	struct file *f;
+	struct hc_tcp v = { .role = HC_ROLE_ACCEPTED };
+	u16 family;
+
+	if (ctx->ret < 0)
+		return 0;
+	f = hc_file(ctx->ret);
+	if (!f)
+		return 0;
+	i = BPF_CORE_READ(f, f_inode);
+	if (BPF_CORE_READ(i, i_sb, s_magic) != SOCKFS_MAGIC)
+		return 0; /* another thread replaced the descriptor */
+	so = BPF_CORE_READ(f, private_data);
+	sk = BPF_CORE_READ(so, sk);
+	if (!sk)
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	if (hc_skip(HC_ACCEPT))
+		return 0;
+	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
+	if (!e) {
+		hc_next_seq(true);
+		return 0;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_ACCEPT, HC_F_CRITICAL, ctx->ret);
+	hc_set_tuple(e, sk, HC_PROBE);
+	e->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	e->ino = BPF_CORE_READ(i, i_ino);
+	/* Unlocked: data may arrive between the reads. Two that agree are one. */
+	tp = (struct tcp_sock *)sk;
+	for (int n = 0; n < 4; n++) {
+		v.role = HC_ROLE_ACCEPTED;
+		hc_read_tcp(&v, tp, TCP_ESTABLISHED, 0, HC_PROBE);
+		if (v.isn == e->isn)
+			break;
+		e->isn = v.isn;
+	}
+	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_accept")
+int hc_accept(struct hc_sys_exit *ctx)
+{
+	return accepted(ctx);
+}
+
+SEC("tp/syscalls/sys_exit_accept4")
+int hc_accept4(struct hc_sys_exit *ctx)
+{
+	return accepted(ctx);
+}
+
+/*
+ * Finds the running process among the users of a socket, takes a place for it when it has none,
+ * and notes the direction. True when it was not yet noted. Under the lock; calls nothing.
+ */
+static __always_inline bool first_use(struct hc_sk *s, u32 pid, u64 pstart, u32 image, u32 dir)
+{
+	struct hc_user *u = NULL, *free = NULL;
+
+	for (int i = 0; i < HC_USERS; i++) {
+		struct hc_user *x = &s->user[i];
+
+		if (x->pid == pid && x->pstart == pstart && x->image == image)
+			u = x;
+		if (!x->pid && !free)
+			free = x;
+	}
+	if (!u) {
+		/* all taken: a process that loses its place tells again, never too little */
+		u = free ? free : &s->user[s->victim++ & (HC_USERS - 1)];
+		u->pid = pid;
+		u->pstart = pstart;
+		u->image = image;
+		u->told = 0;
+	}
+	if (u->told & dir)
+		return false;
+	u->told |= dir;
+	return true;
+}
+
+static __always_inline struct hc_ev_sock *sock_row(struct sock *sk, u32 dir, int ret)
+{
+	struct hc_ev_sock *e = hc_reserve_in(hc_bulk, HC_SOCK, sizeof(*e));
+
+	if (!e) {
+		hc_next_seq(false);
+		return NULL;
+	}
+	hc_zero(e);
+	hc_head(&e->h, HC_SOCK, 0, ret);
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->dir = dir;
+	e->ino = hc_sock_ino(sk);
+	return e;
+}
+
+/* TCP and unix: one row per process, socket and direction. */
+static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool tcp)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	u32 pid = t->tgid, image = (u32)t->self_exec_id;
+	u64 pstart = hc_pstart(t);
+	struct hc_ev_sock *e;
+	struct hc_owner o;
+	struct hc_sk *s;
+	bool first, adopt;
+
+	if (ret <= 0 || hc_skip(HC_SOCK))
+		return 0;
+	s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		hc_count(HC_BUSY, HC_SOCK);
+		return 0;
+	}
+	bpf_spin_lock(&s->lock);
+	first = first_use(s, pid, pstart, image, dir);
+	adopt = s->own < HC_OWN_FACT;
+	bpf_spin_unlock(&s->lock);
+	if (adopt) {
+		hc_owner_of(&o, t);
+		bpf_spin_lock(&s->lock);
+		if (s->own < HC_OWN_FACT) {
+			s->own = HC_OWN_FACT;
+			s->o = o;
+		}
+		bpf_spin_unlock(&s->lock);
+	}
+	if (!first)
+		return 0;
+	e = sock_row(sk, dir, ret);
+	if (!e) {
+		bpf_spin_lock(&s->lock); /* tell it at the next use */
+		for (int i = 0; i < HC_USERS; i++)
+			if (s->user[i].pid == pid && s->user[i].pstart == pstart)
+				s->user[i].told &= ~dir;
+		bpf_spin_unlock(&s->lock);
+		return 0;
+	}
+	if (tcp) {
+		hc_set_tuple(e, sk, HC_DIRECT);
+	} else {
+		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+
+		e->family = AF_UNIX;
+		e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		if (peer)
+			e->peer_ino = hc_sock_ino(peer);
+	}
+	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	return 0;
+}
+
+/* Sends a copy of a flow. */
+static __always_inline bool tell_flow(const struct hc_udp *u, const struct hc_flow *f, u32 reason)
+{
+	struct hc_ev_sock_total *e = hc_reserve_in(hc_bulk, HC_SOCK_TOTAL, sizeof(*e));
+
+	if (!e) {
+		hc_next_seq(false);
+		return false;
+	}
+	hc_zero(e);
+	e->h.type = HC_SOCK_TOTAL;
+	e->h.cpu = bpf_get_smp_processor_id();
+	e->h.ts = bpf_ktime_get_boot_ns();
+	e->h.seq = hc_next_seq(false);
+	hc_flow_fill(e, u, f, reason);
+	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	return true;
+}
+
+static __always_inline struct hc_flow *find_flow(struct hc_udp *u, u32 pid, u64 pstart, u32 image,
+						 const struct hc_peer *p)
+{
+	struct hc_flow *found = NULL;
+
+	for (int i = 0; i < HC_FLOWS; i++) {
+		struct hc_flow *f = &u->flow[i];
+
+		if (f->o.pid == pid && f->o.pstart == pstart && f->o.image == image &&
+		    f->port == p->port && f->family == p->family &&
+		    f->addr[0] == p->addr[0] && f->addr[1] == p->addr[1])
+			found = f;
+	}
+	return found;
+}
+
+/* Counts one datagram. Under the lock. */
+static __always_inline void count_flow(struct hc_flow *f, u32 dir, u32 n, u64 now)
+{
+	if (dir == HC_SEND) {
+		f->out += n;
+		f->ops_out++;
+	} else {
+		f->in += n;
+		f->ops_in++;
+	}
+	f->last = now;
+}
+
+/*
+ * UDP: totals per process, socket and peer. A connected socket has one peer; otherwise the
+ * address hooks below noted it for this thread a moment ago. A program that receives without
+ * asking for the sender's address has a peer of zeros.
+ */
+static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	u32 pid = t->tgid, image = (u32)t->self_exec_id, tid = t->pid;
+	u64 pstart = hc_pstart(t), now;
+	struct hc_ev_sock *e;
+	struct hc_flow *f, old;
+	struct hc_peer peer = {};
+	struct hc_udp *u;
+	bool first = false, told = false;
+
+	if (hc_skip(HC_SOCK_TOTAL))
+		return 0;
+	u = bpf_sk_storage_get(&hc_udp, sk, NULL, ret >= 0 ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!u) {
+		if (ret >= 0)
+			hc_count(HC_BUSY, HC_SOCK_TOTAL);
+		return 0;
+	}
+	if (sk->__sk_common.skc_state == TCP_ESTABLISHED) {
+		peer.port = bpf_ntohs(sk->__sk_common.skc_dport);
+		peer.family = sk->__sk_common.skc_family;
+		if (peer.family == AF_INET6) {
+			bpf_probe_read_kernel(peer.addr, 16, &sk->__sk_common.skc_v6_daddr);
+			if (hc_mapped(peer.addr)) {
+				peer.family = AF_INET;
+				peer.addr[0] = peer.addr[1] >> 32;
+				peer.addr[1] = 0;
+			}
+		} else {
+			peer.addr[0] = sk->__sk_common.skc_daddr;
+		}
+	} else {
+		peer.family = sk->__sk_common.skc_family;
+	}
+	now = bpf_ktime_get_boot_ns();
+	old.o.pid = 0;
+	bpf_spin_lock(&u->lock);
+	for (int i = 0; i < HC_PEERS; i++) {
+		struct hc_peer *x = &u->peer[i];
+
+		if (x->tid == tid && x->dir == dir) {
+			peer.addr[0] = x->addr[0];
+			peer.addr[1] = x->addr[1];
+			peer.port = x->port;
+			peer.family = x->family;
+			x->tid = 0;
+		}
+	}
+	f = NULL;
+	if (ret >= 0)
+		f = find_flow(u, pid, pstart, image, &peer);
+	if (f) {
+		count_flow(f, dir, ret, now);
+		first = !(f->told & dir);
+		f->told |= dir;
+		if (now - f->sent >= HC_FLOW_INTERVAL) {
+			f->sent = now;
+			f->told_ops = f->ops_in + f->ops_out;
+			old = *f;
+		}
+	}
+	bpf_spin_unlock(&u->lock);
+	if (ret < 0)
+		return 0;
+	if (!f) {
+		/* A new flow. Who we are takes helper calls, so the lock is taken again, and a
+		 * sibling may have been faster. */
+		struct {
+			u8 laddr[16], raddr[16];
+			u32 netns;
+			u16 lport, rport;
+			u8 family, proto;
+		} w;
+		struct hc_owner o;
+		u64 cookie = bpf_get_socket_cookie(sk);
+
+		hc_owner_of(&o, t);
+		hc_set_tuple(&w, sk, HC_DIRECT);
+		bpf_spin_lock(&u->lock);
+		u->cookie = cookie;
+		u->netns = w.netns;
+		u->lport = w.lport;
+		__builtin_memcpy(u->laddr, w.laddr, 16);
+		f = find_flow(u, pid, pstart, image, &peer);
+		if (!f) {
+			f = &u->flow[0];
+			for (int i = 1; i < HC_FLOWS; i++)
+				if (f->o.pid && (!u->flow[i].o.pid || u->flow[i].last < f->last))
+					f = &u->flow[i];
+			if (hc_flow_pending(f)) {
+				old = *f;
+				told = true;
+			}
+			__builtin_memset(f, 0, sizeof(*f));
+			f->o = o;
+			f->addr[0] = peer.addr[0];
+			f->addr[1] = peer.addr[1];
+			f->port = peer.port;
+			f->family = peer.family;
+			f->t0 = now;
+			f->sent = now;
+		}
+		count_flow(f, dir, ret, now);
+		first = !(f->told & dir);
+		f->told |= dir;
+		bpf_spin_unlock(&u->lock);
+	}
+	/* What could not be told stays to be told, except of a flow that lost its place. */
+	if (old.o.pid && !tell_flow(u, &old, told ? HC_FLOW_EVICT : HC_FLOW_TICK) && !told) {
+		bpf_spin_lock(&u->lock);
+		f = find_flow(u, pid, pstart, image, &peer);
+		if (f)
+			f->told_ops = 0;
+		bpf_spin_unlock(&u->lock);
+	}
+	if (!first)
+		return 0;
+	e = sock_row(sk, dir, ret);
+	if (!e) {
+		bpf_spin_lock(&u->lock);
+		f = find_flow(u, pid, pstart, image, &peer);
+		if (f)
+			f->told &= ~dir;
+		bpf_spin_unlock(&u->lock);
+		return 0;
+	}
+	hc_set_tuple(e, sk, HC_DIRECT);
+	__builtin_memcpy(e->raddr, peer.addr, 16);
+	e->rport = peer.port;
+	e->family = peer.family;
+	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	return 0;
+}
+
+static __always_inline int used(struct sock *sk, int ret, u32 dir)
+{
+	u16 family = sk->__sk_common.skc_family, proto = sk->sk_protocol;
+
+	if (family == AF_UNIX)
+		return stream_used(sk, ret, dir, false);
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	if (proto == IPPROTO_TCP)
+		return stream_used(sk, ret, dir, true);
+	if (proto == IPPROTO_UDP)
+		return udp_used(sk, ret, dir);
+	return 0;
+}
+
+/*
+ * sock_send_length and sock_recv_length, kernel 6.3 on: one place for send, write, sendmsg,
+ * sendmmsg, sendfile and io_uring alike, in the process that calls, with the socket and the
+ * result. TCP, UDP and unix; other families (netlink, packet, raw, vsock, sctp) are not told.
+ * They miss splice out of a socket. On older kernels TCP keeps its connections and totals, and
+ * UDP and unix are not seen.
+ */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(hc_sock_send, struct sock *sk, int ret, int flags)
+{
+	return used(sk, ret, HC_SEND);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(hc_sock_recv, struct sock *sk, int ret, int flags)
+{
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+		return 0;
+	return used(sk, ret, HC_RECV);
+}
+
+/*
+ * The address of an unconnected datagram, in the sending or receiving process, right before the
+ * length hook. Kernel 4.18 (send) and 5.2 (receive); attached to the root of cgroup2, which every
+ * network namespace passes. The thread's number keeps siblings on one socket apart. Programs
+ * here may be preempted, so they touch nothing but the socket's storage.
+ */
+static __always_inline int note_peer(struct bpf_sock_addr *ctx, bool v6, u32 dir)
+{
+	u64 id = bpf_get_current_pid_tgid(), addr[2] = {};
+	struct hc_peer *p = NULL;
+	struct hc_udp *u;
+	u32 tid = id, tgid = id >> 32;
+	u16 family = AF_INET, port = bpf_ntohs(ctx->user_port);
+	bool lost = false;
+
+	if (!ctx->sk || tgid == hc_self || !in_scope(tgid))
+		return 1;
+	if (v6) {
+		family = AF_INET6;
+		addr[0] = ctx->user_ip6[0] | (u64)ctx->user_ip6[1] << 32;
+		addr[1] = ctx->user_ip6[2] | (u64)ctx->user_ip6[3] << 32;
+		if (hc_mapped(addr)) {
+			family = AF_INET;
+			addr[0] = addr[1] >> 32;
+			addr[1] = 0;
+		}
+	} else {
+		addr[0] = ctx->user_ip4;
+	}
+	u = bpf_sk_storage_get(&hc_udp, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!u) {
+		hc_count(HC_MAP_FULL, HC_SOCK_TOTAL);
+		return 1;
+	}
+	bpf_spin_lock(&u->lock);
+	for (int i = 0; i < HC_PEERS; i++) {
+		struct hc_peer *x = &u->peer[i];
+
+		if (!x->tid && !p)
+			p = x;
+		if (x->tid == tid && x->dir == dir) /* its length never came */
+			p = x;
+	}
+	if (!p) {
+		p = &u->peer[u->next++ & (HC_PEERS - 1)];
+		lost = true;
+	}
+	p->tid = tid;
+	p->dir = dir;
+	p->addr[0] = addr[0];
+	p->addr[1] = addr[1];
+	p->port = port;
+	p->family = family;
+	bpf_spin_unlock(&u->lock);
+	if (lost) /* more threads at once on one socket than we have places: one flow lacks its peer */
+		hc_count(HC_MAP_FULL, HC_SOCK_TOTAL);
+	return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int hc_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return note_peer(ctx, false, HC_SEND);
+}
+
+SEC("cgroup/sendmsg6")
+int hc_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return note_peer(ctx, true, HC_SEND);
+}
+
+SEC("cgroup/recvmsg4")
+int hc_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return note_peer(ctx, false, HC_RECV);
+}
+
+SEC("cgroup/recvmsg6")
+int hc_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return note_peer(ctx, true, HC_RECV);
+}
+
+/*
+ * The last descriptor of a socket was closed: what its flows still hold is told. Kernel 5.9 on.
+ * Here and not in a tracepoint, because there is none that UDP passes when it is closed.
+ */
+SEC("cgroup/sock_release")
+int hc_sock_release(struct bpf_sock *ctx)
+{
+	struct hc_udp *u;
+	struct hc_flow f;
+	bool pending;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return 1;
+	u = bpf_sk_storage_get(&hc_udp, ctx, NULL, 0);
+	if (!u)
+		return 1;
+	for (int i = 0; i < HC_FLOWS; i++) {
+		bpf_spin_lock(&u->lock);
+		pending = hc_flow_pending(&u->flow[i]);
+		f = u->flow[i];
+		u->flow[i].told_ops = f.ops_in + f.ops_out;
+		bpf_spin_unlock(&u->lock);
+		if (pending)
+			tell_flow(u, &f, HC_FLOW_CLOSE);
+	}
+	return 1;
+}
