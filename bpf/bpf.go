@@ -20,6 +20,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
 
 	"hindcast/bpf/internal/obj"
 )
@@ -75,6 +76,9 @@ func Load(o Options) (*Set, error) {
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
 	}
+	// Before 5.11 maps are charged to the locked-memory limit. Lifting it needs a capability that
+	// newer kernels do without, so failure shows later, where it matters, or not at all.
+	_ = rlimit.RemoveMemlock()
 	s := &Set{maps: map[string]*ebpf.Map{}, CgroupRoot: o.CgroupRoot}
 	self := o.Self
 	who, err := s.whoami()

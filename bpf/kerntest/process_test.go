@@ -188,8 +188,7 @@ func TestLongArguments(t *testing.T) {
 
 func TestThreads(t *testing.T) {
 	var tid int
-	var rows []event.Row
-	rows = record(t, func() {
+	rows := record(t, func() {
 		ownThread(func() { tid = unix.Gettid() })
 		for i := 0; i < 1000 && unix.Tgkill(os.Getpid(), tid, 0) == nil; i++ {
 			unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
