@@ -32,51 +32,34 @@ const (
 	trailerMark = "HDC"
 )
 
-// summary gathers what the footer says about the whole segment.
+// summary gathers what the footer says about the whole segment and entries do not.
 type summary struct {
-	flags    uint32
-	rows     uint64
-	min, max clock.Boot
-	types    uint64
-	lost     uint64
-	losses   map[Loss]uint64 // Count is 0 in the key
-	hooks    map[string]Hook
-	damage   []Finding
-	meta     []pair
+	flags  uint32
+	losses map[Loss]uint64 // Count is 0 in the key
+	hooks  map[string]Hook
+	damage []Finding
+	meta   []pair
 }
 
 const maxHooks, maxLosses = 1024, 4096
 
 func (s *summary) init() {
-	s.min, s.max = math.MaxInt64, math.MinInt64
 	s.losses, s.hooks = make(map[Loss]uint64), make(map[string]Hook)
 }
 
-// entry adds what an entry says.
-func (s *summary) entry(e *BatchInfo) {
-	if e.Rows == 0 {
-		return
-	}
-	s.rows += uint64(e.Rows)
-	s.min, s.max = min(s.min, e.Min), max(s.max, e.Max)
-	s.types |= e.Types
-	s.lost += e.Lost
-}
-
-// add adds a batch: its entry, and its ledger and coverage rows.
-func (s *summary) add(c *event.Columns, e *BatchInfo) {
-	s.entry(e)
-	if e.Types&(1<<event.Ledger|1<<event.Coverage) == 0 {
-		return
-	}
+// add adds the ledger and coverage rows of a batch; with sign -1 it takes the ledger rows
+// out again.
+func (s *summary) add(c *event.Columns, sign int64) {
 	for i, t := range c.Type[:c.N] {
 		switch t {
 		case event.Ledger:
 			k := Loss{Class: event.Type(c.N1[i]), Cause: string(c.Text.At(i))}
 			if _, ok := s.losses[k]; !ok && len(s.losses) >= maxLosses {
-				k = Loss{}
+				k = Loss{Cause: "other"}
 			}
-			s.losses[k] += uint64(c.N2[i])
+			if s.losses[k] += uint64(sign * c.N2[i]); s.losses[k] == 0 {
+				delete(s.losses, k)
+			}
 		case event.Coverage:
 			h := Hook{Hook: string(c.Text.At(i)), Attached: c.N1[i] != 0, Tier: c.Op[i], Events: uint64(c.N2[i]), Detail: string(c.Text2.At(i))}
 			if _, ok := s.hooks[h.Hook]; ok || len(s.hooks) < maxHooks {
@@ -84,6 +67,26 @@ func (s *summary) add(c *event.Columns, e *BatchInfo) {
 			}
 		}
 	}
+}
+
+// totals is what the entries add up to.
+type totals struct {
+	rows        uint64
+	min, max    clock.Boot
+	types, lost uint64
+}
+
+func total(entries []BatchInfo) totals {
+	t := totals{min: math.MaxInt64, max: math.MinInt64}
+	for i := range entries {
+		if e := &entries[i]; e.Rows > 0 {
+			t.rows += uint64(e.Rows)
+			t.min, t.max = min(t.min, e.Min), max(t.max, e.Max)
+			t.types |= e.Types
+			t.lost += e.Lost
+		}
+	}
+	return t
 }
 
 // summaryText is the part of the footer that is JSON.
@@ -123,18 +126,18 @@ func appendTail(out []byte, off int64, entries []BatchInfo, s *summary, filter [
 		digests[i] = entries[i].Digest
 	}
 	root := seal.Root(digests)
-	text := s.text()
+	text, tot := s.text(), total(entries)
 	start := len(out)
 	out = append(out, footerMagic...)
 	out = app32(out, s.flags)
 	out = app32(out, entrySize)
 	out = app32(out, uint32(len(entries)))
 	out = app32(out, uint32(len(text)))
-	out = app64(out, s.rows)
-	out = app64(out, uint64(s.min))
-	out = app64(out, uint64(s.max))
-	out = app64(out, s.lost)
-	out = app64(out, s.types)
+	out = app64(out, tot.rows)
+	out = app64(out, uint64(tot.min))
+	out = app64(out, uint64(tot.max))
+	out = app64(out, tot.lost)
+	out = app64(out, tot.types)
 	out = append(out, root[:]...)
 	for i := range entries {
 		kind := uint32(kindBatch)
@@ -165,7 +168,7 @@ func appendTail(out []byte, off int64, entries []BatchInfo, s *summary, filter [
 // footer is a parsed footer. All offsets were checked against each other.
 type footer struct {
 	entries   []BatchInfo // schema first
-	sum       summary
+	flags     uint32
 	text      summaryText
 	root      seal.Digest
 	at        int64 // of the footer
@@ -217,7 +220,6 @@ func parseFooter(p, t []byte, at, size int64) (*footer, *Finding) {
 		return bad("%d entries and %d bytes of text in %d bytes", n, text, len(p))
 	}
 	f := &footer{at: at, entries: make([]BatchInfo, n)}
-	f.sum.init()
 	digests := make([]seal.Digest, n)
 	next, row := int64(0), uint64(0)
 	for i := range f.entries {
@@ -232,18 +234,17 @@ func parseFooter(p, t []byte, at, size int64) (*footer, *Finding) {
 		}
 		next, row = e.Offset+e.Length, e.Row+uint64(e.Rows)
 		f.entries[i], digests[i] = e, e.Digest
-		f.sum.entry(&e)
 	}
 	if next != at-8 {
 		return bad("entries end at %d, footer begins at %d", next, at)
 	}
-	f.sum.flags = le32(p[8:])
+	f.flags = le32(p[8:])
 	copy(f.root[:], p[64:96])
 	if seal.Root(digests) != f.root {
 		return bad("root does not match the digests")
 	}
-	if f.sum.rows != le64(p[24:]) || f.sum.lost != le64(p[48:]) || f.sum.types != le64(p[56:]) ||
-		f.sum.min != clock.Boot(le64(p[32:])) || f.sum.max != clock.Boot(le64(p[40:])) {
+	said := totals{le64(p[24:]), clock.Boot(le64(p[32:])), clock.Boot(le64(p[40:])), le64(p[56:]), le64(p[48:])}
+	if total(f.entries) != said {
 		return bad("totals do not match the entries")
 	}
 	if err := json.Unmarshal(p[int64(len(p))-text:], &f.text); err != nil {

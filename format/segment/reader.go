@@ -245,7 +245,7 @@ func (s *Segment) Flags() uint32 {
 	if s.footer == nil {
 		return 0
 	}
-	return s.footer.sum.flags
+	return s.footer.flags
 }
 
 // Rows returns the rows of all batches.

@@ -72,6 +72,9 @@ type Writer struct {
 	sealed  bool
 	sum     summary
 	filter  filterBuilder
+	kept    [][]byte // bytes of the batches since synced, for Rewind
+	keptLen int64
+	dropped bool // some of them were given up
 
 	offset clock.Offset
 	out    []byte // the batch being built
@@ -211,7 +214,8 @@ func (w *Writer) writeBatch(c *event.Columns) error {
 	if err := w.write(&e); err != nil {
 		return err
 	}
-	w.sum.add(c, &e)
+	w.keep()
+	w.sum.add(c, 1)
 	if !w.opt.NoFilter {
 		w.filter.add(c)
 	}
@@ -376,6 +380,78 @@ func (w *Writer) write(e *BatchInfo) error {
 	return nil
 }
 
+// maxKept is how many bytes of unsynced batches are held for Rewind; it is more than a
+// busy host writes between two syncs.
+const maxKept = 8 << 20
+
+func (w *Writer) keep() {
+	if w.dropped || w.keptLen+int64(len(w.out)) > maxKept {
+		w.kept, w.keptLen, w.dropped = nil, 0, true
+		return
+	}
+	w.kept = append(w.kept, append([]byte(nil), w.out...))
+	w.keptLen += int64(len(w.out))
+}
+
+// Synced notes that the first n entries are durable.
+func (w *Writer) Synced(n int) {
+	if n <= w.synced || n > len(w.entries) {
+		return
+	}
+	if w.dropped {
+		// Whole again once everything is durable.
+		if n == len(w.entries) {
+			w.dropped = false
+		}
+	} else {
+		batches := n - max(w.synced, 1)
+		if batches > 0 {
+			for _, b := range w.kept[:batches] {
+				w.keptLen -= int64(len(b))
+			}
+			w.kept = append([][]byte(nil), w.kept[batches:]...)
+		}
+	}
+	w.synced = n
+}
+
+// Rewind is for a file whose sync failed: it cuts the file back to the entries that are
+// known to be durable and returns the batches cut off, to be written elsewhere. The segment
+// takes no more rows and can be sealed, unless no entry is left. whole is false when there were too many to be kept;
+// then the file is left as it is.
+func (w *Writer) Rewind() (again []*event.Columns, whole bool, err error) {
+	w.failed = true
+	w.sum.flags |= FlagWriteError
+	if w.dropped {
+		return nil, false, nil
+	}
+	var d decoder
+	d.zr = decoders.New().(*decoder).zr
+	defer d.zr.Close()
+	for i, b := range w.kept {
+		e := w.entries[max(w.synced, 1)+i]
+		x := batchBytes{b: b, at: e.Offset, e: e, columns: int(event.NumColumns), offset: w.offset}
+		c := new(event.Columns)
+		if f := x.decode(&d, 1<<event.NumColumns-1, c); f != nil {
+			return nil, false, f
+		}
+		again = append(again, c)
+	}
+	off := int64(0)
+	if w.synced > 0 {
+		off = w.entries[w.synced-1].Offset + w.entries[w.synced-1].Length
+	}
+	if err := w.f.Truncate(off); err != nil {
+		return again, false, fmt.Errorf("rewind segment: %w", err)
+	}
+	for _, c := range again {
+		w.sum.add(c, -1)
+		w.rows -= uint64(c.N)
+	}
+	w.off, w.entries, w.kept = off, w.entries[:w.synced], nil
+	return again, true, nil
+}
+
 // Last returns the entry written last: the schema's before any batch.
 func (w *Writer) Last() BatchInfo { return w.entries[len(w.entries)-1] }
 
@@ -409,6 +485,9 @@ func (w *Writer) Root() seal.Digest {
 func (w *Writer) Seal() error {
 	if w.sealed {
 		return ErrSealed
+	}
+	if len(w.entries) == 0 {
+		return ErrFailed
 	}
 	tail := append([]byte(nil), endMarker...)
 	var filter []byte
