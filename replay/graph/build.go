@@ -17,6 +17,7 @@ type Builder struct {
 	attempts []Attempt
 	open     map[flowKey]*flow // running reads and writes of threads
 	stream   map[streamKey]uint32
+	opened   map[pairKey]bool // opened for reading; true until a read is seen
 }
 
 // During collection the top bits of a node are its kind, the rest its number.
@@ -36,6 +37,11 @@ type flow struct {
 	period clock.Boot // T0 of the totals that speak of it, 0 until one came
 }
 
+type pairKey struct {
+	proc   state.ProcID
+	object state.FileID
+}
+
 type streamKey struct {
 	proc state.ProcID
 	sock state.SockID
@@ -44,7 +50,7 @@ type streamKey struct {
 
 // NewBuilder returns a builder over a table.
 func NewBuilder(t *state.Table) *Builder {
-	return &Builder{t: t, open: make(map[flowKey]*flow), stream: make(map[streamKey]uint32)}
+	return &Builder{t: t, open: make(map[flowKey]*flow), stream: make(map[streamKey]uint32), opened: make(map[pairKey]bool)}
 }
 
 func (b *Builder) add(e Edge, id load.RowID) uint32 {
@@ -123,6 +129,13 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 		} else if r.Op&openTrunc != 0 && r.Op&openAccess != 0 {
 			to(Truncate, s.Object)
 		}
+		if r.Op&openAccess != openWriteOnly && r.Op&openPath == 0 && s.Object != state.None && !b.t.Files[s.Object].Dir {
+			k := pairKey{s.Actor, s.Object}
+			if _, ok := b.opened[k]; !ok {
+				b.opened[k] = true
+				from(Opened, s.Object)
+			}
+		}
 	case event.FirstRead, event.FirstWrite:
 		b.firstIO(r, id, s, p)
 	case event.IO:
@@ -181,8 +194,10 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 }
 
 const (
-	openAccess = 3
-	openTrunc  = 0x200
+	openAccess    = 3
+	openWriteOnly = 1
+	openTrunc     = 0x200
+	openPath      = 0x200000
 )
 
 func attemptVerb(t event.Type) string {
@@ -204,6 +219,9 @@ func (b *Builder) ioEdge(r *event.Row, id load.RowID, s state.Seen, p Node, out 
 	}
 	if e.Name == 0 {
 		e.Name = b.t.Files[s.Object].NameAt(t0)
+	}
+	if k := (pairKey{s.Actor, s.Object}); !out && b.opened[k] {
+		b.opened[k] = false
 	}
 	return b.add(e, id)
 }
@@ -327,6 +345,10 @@ func (b *Builder) Finish() *Graph {
 	b.snapshotParents()
 	b.ownedSockets()
 	b.join(g)
+	b.edges = slices.DeleteFunc(b.edges, func(e Edge) bool {
+		return e.Verb == Opened && !b.opened[pairKey{state.ProcID(uint32(e.To) & (1<<kindShift - 1)), state.FileID(uint32(e.From) & (1<<kindShift - 1))}]
+	})
+	b.open, b.opened = nil, nil
 	for i := range b.edges {
 		e := &b.edges[i]
 		if e.Flags&OpenEnd != 0 {

@@ -49,10 +49,11 @@ const (
 	Mkdir
 	Symlink
 	Signal
+	Opened // opened for reading, and no read of it was recorded
 )
 
 var verbNames = [...]string{"fork", "exec", "read", "write", "create", "map", "rename", "link", "truncate", "send", "recv",
-	"connect", "accept", "join", "chmod", "chown", "unlink", "mkdir", "symlink", "signal"}
+	"connect", "accept", "join", "chmod", "chown", "unlink", "mkdir", "symlink", "signal", "open"}
 
 func (v Verb) String() string { return verbNames[v] }
 
@@ -70,7 +71,7 @@ func (v Verb) Strength() Strength {
 	switch v {
 	case Fork, Exec, Rename, Link, Connect, Accept, Mkdir, Symlink, Create:
 		return Control
-	case Chmod, Chown, Unlink, Signal:
+	case Chmod, Chown, Unlink, Signal, Opened:
 		return Weak
 	}
 	return Data
