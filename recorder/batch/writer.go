@@ -1,0 +1,166 @@
+package batch
+
+import (
+	"sync"
+	"time"
+
+	"hindcast/format/clock"
+	"hindcast/format/event"
+	"hindcast/recorder/health"
+)
+
+// Sink is where batches go: a store.
+type Sink interface {
+	Append(*event.Columns) error
+	Sync() error
+}
+
+// syncEvery is how often what was written is made durable.
+const syncEvery = time.Second
+
+// depth is how many batches may wait for the disk.
+const depth = 3
+
+// Writer gives batches to a sink from a goroutine of its own and keeps the state of the host as
+// written so far. Free and Put are for one goroutine.
+//
+// A batch that the sink refuses is lost and counted by type; the next one is tried again. The
+// ledger rows in it are not lost: they are added up and handed back by Lost, to be written when
+// the disk takes rows again.
+type Writer struct {
+	sink  Sink
+	state *State
+	in    chan *event.Columns
+	free  chan *event.Columns
+	done  chan struct{}
+
+	mu     sync.Mutex
+	rows   uint64
+	lost   [event.MaxType]uint64
+	ledger map[entry]*event.Row
+	err    error
+}
+
+// entry is what ledger rows are added up by.
+type entry struct {
+	cpu    uint16
+	class  int64
+	cause  string
+	detail string
+}
+
+// NewWriter starts the goroutine; Close ends it. state may be nil.
+func NewWriter(sink Sink, state *State) *Writer {
+	w := &Writer{sink: sink, state: state, in: make(chan *event.Columns, depth), free: make(chan *event.Columns, depth+2), done: make(chan struct{})}
+	for range cap(w.free) {
+		w.free <- &event.Columns{}
+	}
+	go w.run()
+	return w
+}
+
+// Free returns empty columns, waiting for the disk when all are in use.
+func (w *Writer) Free() *event.Columns { return <-w.free }
+
+// Put gives finished columns to the writer, which returns them to Free.
+func (w *Writer) Put(c *event.Columns) { w.in <- c }
+
+// Close writes what was put and ends the goroutine. The sink stays open.
+func (w *Writer) Close() {
+	close(w.in)
+	<-w.done
+}
+
+// Progress returns how many rows the sink took, how many it refused by type, and its last error,
+// nil when the last write went well.
+func (w *Writer) Progress() (rows uint64, lost [event.MaxType]uint64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rows, w.lost, w.err
+}
+
+// Lost returns, once, the ledger rows of batches that were refused, added up.
+func (w *Writer) Lost() []event.Row {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var rows []event.Row
+	for _, r := range w.ledger {
+		rows = append(rows, *r)
+	}
+	w.ledger = nil
+	return rows
+}
+
+func (w *Writer) run() {
+	defer close(w.done)
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	dirty := false
+	for {
+		select {
+		case c, ok := <-w.in:
+			if !ok {
+				return
+			}
+			dirty = w.write(c) || dirty
+			c.Reset()
+			w.free <- c
+		case <-tick.C:
+			if !dirty {
+				continue
+			}
+			dirty = false
+			if err := w.sink.Sync(); err != nil {
+				w.mu.Lock()
+				w.err = err
+				w.mu.Unlock()
+			}
+		}
+	}
+}
+
+func (w *Writer) write(c *event.Columns) bool {
+	err := w.sink.Append(c)
+	if w.state != nil {
+		w.state.Apply(c) // it happened, written or not
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
+	if err == nil {
+		w.rows += uint64(c.N)
+		return true
+	}
+	var r event.Row
+	for i, t := range c.Type {
+		if t != event.Ledger {
+			if t < event.MaxType {
+				w.lost[t]++
+			}
+			continue
+		}
+		c.Row(i, &r)
+		w.keep(&r)
+	}
+	return false
+}
+
+// keep adds up a ledger row that could not be written.
+func (w *Writer) keep(r *event.Row) {
+	k := entry{r.CPU, r.N1, string(r.Text), string(r.Text2)}
+	if old := w.ledger[k]; old != nil {
+		old.N2 += r.N2
+		old.T0, old.TS = min(old.T0, r.T0), max(old.TS, r.TS)
+		return
+	}
+	row := health.Row(r.T0, r.TS, int(r.CPU), event.Type(r.N1), uint64(r.N2), k.cause, k.detail)
+	if w.ledger == nil {
+		w.ledger = map[entry]*event.Row{}
+	}
+	w.ledger[k] = &row
+}
+
+// ClockRow is a reading of both clocks as a row.
+func ClockRow(p clock.Pair) event.Row {
+	return event.Row{TS: p.Boot, Type: event.Clock, Flags: event.FlagRecorder, N1: int64(p.Wall)}
+}
