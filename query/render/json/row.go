@@ -148,3 +148,17 @@ func Marks(r *event.Row) map[string]string {
 	}
 	return out
 }
+
+// AppendStrings appends an object of named strings, null where ok is false.
+func AppendStrings(b []byte, names, vals []string, ok []bool) []byte {
+	b = append(b, '{')
+	for i, n := range names {
+		b = appendKey(b, n, i > 0)
+		if !ok[i] {
+			b = append(b, "null"...)
+			continue
+		}
+		b = appendTwin(appendString(b, vals[i]), n, vals[i])
+	}
+	return append(b, '}')
+}

@@ -278,11 +278,8 @@ func (p *printer) gap(g answer.Gap) string {
 	b.WriteString(p.color(role, pad(p.val(strings.ReplaceAll(g.Kind, "_", " ")), 13)))
 	b.WriteString(" ")
 	b.WriteString(p.val(g.Text))
-	if !g.Whole && (g.From.Wall != 0 || g.To.Wall != 0) && g.To.Wall != g.From.Wall {
+	if !g.Whole && g.Kind != "before_start" && g.Kind != "after_end" && (g.From.Wall != 0 || g.To.Wall != 0) && g.To.Wall != g.From.Wall {
 		b.WriteString(p.ours("  " + p.ms(g.From) + "–" + p.ms(g.To)))
-	}
-	if g.CPU >= 0 && g.Kind == "lost" {
-		fmt.Fprintf(&b, "  cpu %d", g.CPU)
 	}
 	return b.String()
 }

@@ -88,8 +88,18 @@ func Tree(w io.Writer, t *answer.Tree, o Options) error {
 		}
 		p.process(x, times[i])
 		p.line()
+		below := stem.String()
+		if d > 0 && !last[i] {
+			below += "│  "
+		} else if d > 0 {
+			below += "   "
+		}
+		if i+1 < len(t.Processes) && t.Processes[i+1].Depth > d {
+			below += "│  "
+		} else {
+			below += "   "
+		}
 		if p.o.Verbose {
-			below := stem.String() + "   "
 			p.images(below, x)
 			p.footprint(below, x.Touched)
 			for _, n := range x.Notes {
@@ -98,7 +108,7 @@ func Tree(w io.Writer, t *answer.Tree, o Options) error {
 			}
 			p.evidence(p.ours(below), x.Evidence)
 		} else if x.Touched != nil {
-			p.footprint(stem.String()+"   ", x.Touched)
+			p.footprint(below, x.Touched)
 		}
 	}
 	p.f("%s", count(t.Total, "process", "processes"))
