@@ -51,7 +51,8 @@ static __always_inline s64 hc_ctime(struct inode *i)
 	struct inode___old *old = (void *)i;
 
 	if (bpf_core_field_exists(i->i_ctime_sec))
-		return BPF_CORE_READ(i, i_ctime_sec) * 1000000000LL + BPF_CORE_READ(i, i_ctime_nsec);
+		/* from 6.13 the top bit says that somebody asked, and is no part of the time */
+		return BPF_CORE_READ(i, i_ctime_sec) * 1000000000LL + (BPF_CORE_READ(i, i_ctime_nsec) & 0x7fffffff);
 	if (bpf_core_field_exists(mid->__i_ctime))
 		return BPF_CORE_READ(mid, __i_ctime.tv_sec) * 1000000000LL + BPF_CORE_READ(mid, __i_ctime.tv_nsec);
 	return BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000LL + BPF_CORE_READ(old, i_ctime.tv_nsec);
