@@ -13,6 +13,7 @@ import (
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
+	"hindcast/format/store"
 )
 
 func wire(ts clock.Boot, pid uint32) []byte {
@@ -120,6 +121,8 @@ func (s *sink) Append(c *event.Columns) error {
 
 func (s *sink) Sync() error { s.syncs++; return nil }
 
+func (s *sink) Stats() store.Stats { return store.Stats{Segments: 1, Bytes: int64(len(s.rows))} }
+
 func columns(rows ...event.Row) *event.Columns {
 	c := &event.Columns{}
 	for i := range rows {
@@ -140,24 +143,15 @@ func TestWriterCountsWhatTheDiskRefusesAndGoesOn(t *testing.T) {
 		c.Finish()
 		w.Put(c)
 	}
-	settle := func() { // all columns back: everything put was written
-		var all []*event.Columns
-		for range cap(w.free) {
-			all = append(all, w.Free())
-		}
-		for _, c := range all {
-			w.free <- c
-		}
-	}
 	led := func(ts clock.Boot, n int64) event.Row {
 		return event.Row{Type: event.Ledger, TS: ts, T0: ts - 1, CPU: 1, N1: 16, N2: n, Text: []byte("ring_full")}
 	}
 	put(event.Row{Type: event.Fork}, event.Row{Type: event.Open}, event.Row{Type: event.Open}, led(10, 3))
 	put(event.Row{Type: event.Open}, led(20, 4))
-	settle()
-	rows, lost, err := w.Progress()
-	if rows != 0 || lost[event.Fork] != 1 || lost[event.Open] != 3 || lost[event.Ledger] != 0 || err == nil {
-		t.Errorf("rows %d, lost %v, %v", rows, lost, err)
+	w.Settle()
+	p := w.Progress()
+	if lost := p.Lost; p.Rows != 0 || lost[event.Fork] != 1 || lost[event.Open] != 3 || lost[event.Ledger] != 0 || p.Err == nil {
+		t.Errorf("%+v", p)
 	}
 	kept := w.Lost()
 	if len(kept) != 1 || kept[0].N2 != 7 || kept[0].T0 != 9 || kept[0].TS != 20 || string(kept[0].Text) != "ring_full" || kept[0].CPU != 1 {
@@ -168,13 +162,30 @@ func TestWriterCountsWhatTheDiskRefusesAndGoesOn(t *testing.T) {
 	}
 	s.fail = nil
 	put(kept...)
-	settle()
-	if rows, _, err = w.Progress(); rows != 1 || err != nil {
-		t.Errorf("rows %d, %v", rows, err)
+	w.Settle()
+	if p := w.Progress(); p.Rows != 1 || p.Err != nil || p.Segments != 1 || p.Bytes != 1 {
+		t.Errorf("%+v", p)
 	}
 	w.Close()
 	if len(s.rows) != 1 || s.rows[0].N2 != 7 {
 		t.Errorf("stored %+v", s.rows)
+	}
+}
+
+// A store that could write the first part of a batch says how many rows it lost: the last ones.
+func TestWriterCountsOnlyTheLostTail(t *testing.T) {
+	s := &sink{fail: fmt.Errorf("append batch: %w", &store.LostError{Rows: 2, Err: errors.New("no space")})}
+	w := NewWriter(s, nil)
+	c := w.Free()
+	for _, ty := range []event.Type{event.Fork, event.Exec, event.Open, event.Exit} {
+		c.Append(&event.Row{Type: ty})
+	}
+	c.Finish()
+	w.Put(c)
+	w.Close()
+	p := w.Progress()
+	if p.Rows != 2 || p.Lost[event.Fork]+p.Lost[event.Exec] != 0 || p.Lost[event.Open] != 1 || p.Lost[event.Exit] != 1 || p.Err == nil {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -210,7 +221,8 @@ func find(rows []event.Row, pid uint32) *event.Row {
 }
 
 func TestStateOpensASegmentWithWhatLives(t *testing.T) {
-	s := &State{Clock: func() clock.Pair { return clock.Pair{Boot: 1, Wall: 2} }, Coverage: []event.Row{{Type: event.Coverage, Text: []byte("hc_fork"), N1: 1}}}
+	s := &State{Clock: func() clock.Pair { return clock.Pair{Boot: 1, Wall: 2} }}
+	s.SetCoverage([]event.Row{{Type: event.Coverage, Text: []byte("hc_fork"), N1: 1}})
 	if rows := begin(t, s); len(rows) != 0 {
 		t.Fatalf("first segment opens with %+v", rows)
 	}

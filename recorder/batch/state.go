@@ -3,6 +3,7 @@ package batch
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
@@ -21,10 +22,11 @@ import (
 //
 // Files and sockets are not kept here; they come with those later iterator runs.
 //
-// A State is used by one goroutine, the Writer's, once rows flow.
+// A State is used by one goroutine, the Writer's; only SetCoverage may be called from others.
 type State struct {
-	Clock    func() clock.Pair // read as a segment begins; nil leaves the row out
-	Coverage []event.Row       // as they were first written
+	Clock func() clock.Pair // read as a segment begins; nil leaves the row out
+
+	coverage atomic.Pointer[[]event.Row]
 
 	asOf  clock.Boot
 	creds map[uint32]*event.Row
@@ -58,8 +60,10 @@ func (s *State) Begin(add func(*event.Row)) error {
 		c.Flags |= flags
 		add(&c)
 	}
-	for i := range s.Coverage {
-		at(&s.Coverage[i], stateFlags)
+	if p := s.coverage.Load(); p != nil {
+		for i := range *p {
+			at(&(*p)[i], stateFlags)
+		}
 	}
 	for _, id := range sorted(s.creds, cmp.Compare[uint32]) {
 		at(s.creds[id], stateFlags)
@@ -80,6 +84,9 @@ func sorted[K comparable, V any](m map[K]V, order func(a, b K) int) []K {
 	slices.SortFunc(keys, order)
 	return keys
 }
+
+// SetCoverage sets the coverage rows that later segments open with; it keeps them.
+func (s *State) SetCoverage(rows []event.Row) { s.coverage.Store(&rows) }
 
 // Live returns how many processes are alive as far as is known.
 func (s *State) Live() int { return len(s.procs) }

@@ -1,18 +1,21 @@
 package batch
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
+	"hindcast/format/store"
 	"hindcast/recorder/health"
 )
 
-// Sink is where batches go: a store.
+// Sink is where batches go: a *store.Store.
 type Sink interface {
 	Append(*event.Columns) error
 	Sync() error
+	Stats() store.Stats
 }
 
 // syncEvery is how often what was written is made durable.
@@ -34,11 +37,19 @@ type Writer struct {
 	free  chan *event.Columns
 	done  chan struct{}
 
+	busy   sync.WaitGroup // batches put and not written
 	mu     sync.Mutex
-	rows   uint64
-	lost   [event.MaxType]uint64
+	now    Progress
 	ledger map[entry]*event.Row
-	err    error
+}
+
+// Progress is what became of the batches so far.
+type Progress struct {
+	Rows     uint64                // taken by the sink, without those a segment opens with
+	Lost     [event.MaxType]uint64 // refused, by type; 0 where the type is not known
+	Segments int
+	Bytes    int64
+	Err      error // of the last write, nil when it went well
 }
 
 // entry is what ledger rows are added up by.
@@ -63,7 +74,13 @@ func NewWriter(sink Sink, state *State) *Writer {
 func (w *Writer) Free() *event.Columns { return <-w.free }
 
 // Put gives finished columns to the writer, which returns them to Free.
-func (w *Writer) Put(c *event.Columns) { w.in <- c }
+func (w *Writer) Put(c *event.Columns) {
+	w.busy.Add(1)
+	w.in <- c
+}
+
+// Settle waits until everything that was put was written or refused.
+func (w *Writer) Settle() { w.busy.Wait() }
 
 // Close writes what was put and ends the goroutine. The sink stays open.
 func (w *Writer) Close() {
@@ -71,12 +88,11 @@ func (w *Writer) Close() {
 	<-w.done
 }
 
-// Progress returns how many rows the sink took, how many it refused by type, and its last error,
-// nil when the last write went well.
-func (w *Writer) Progress() (rows uint64, lost [event.MaxType]uint64, err error) {
+// Progress tells what became of the batches so far. It never waits for the disk.
+func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.rows, w.lost, w.err
+	return w.now
 }
 
 // Lost returns, once, the ledger rows of batches that were refused, added up.
@@ -112,7 +128,11 @@ func (w *Writer) run() {
 			dirty = false
 			if err := w.sink.Sync(); err != nil {
 				w.mu.Lock()
-				w.err = err
+				w.now.Err = err
+				var le *store.LostError
+				if errors.As(err, &le) {
+					w.now.Lost[0] += uint64(le.Rows) // of batches long gone: of which type is not known
+				}
 				w.mu.Unlock()
 			}
 		}
@@ -120,29 +140,38 @@ func (w *Writer) run() {
 }
 
 func (w *Writer) write(c *event.Columns) bool {
+	defer w.busy.Done()
 	err := w.sink.Append(c)
+	stats := w.sink.Stats()
 	if w.state != nil {
 		w.state.Apply(c) // it happened, written or not
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.err = err
-	if err == nil {
-		w.rows += uint64(c.N)
-		return true
+	w.now.Err, w.now.Segments, w.now.Bytes = err, stats.Segments, stats.Bytes
+	lost := 0
+	var le *store.LostError
+	switch {
+	case err == nil || errors.As(err, new(*store.BeginError)):
+	case errors.As(err, &le):
+		lost = min(le.Rows, c.N) // the first ones may have been written before
+	default:
+		lost = c.N
 	}
+	w.now.Rows += uint64(c.N - lost)
 	var r event.Row
-	for i, t := range c.Type {
+	for i := c.N - lost; i < c.N; i++ {
+		t := c.Type[i]
 		if t != event.Ledger {
 			if t < event.MaxType {
-				w.lost[t]++
+				w.now.Lost[t]++
 			}
 			continue
 		}
 		c.Row(i, &r)
 		w.keep(&r)
 	}
-	return false
+	return lost < c.N
 }
 
 // keep adds up a ledger row that could not be written.

@@ -1,0 +1,244 @@
+//go:build linux && (amd64 || arm64)
+
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"hindcast/bpf"
+	"hindcast/format/clock"
+	"hindcast/format/event"
+	"hindcast/recorder/health"
+)
+
+// Profile is a choice of hooks.
+type Profile string
+
+const (
+	Minimal  Profile = "minimal"  // processes, credentials, connections
+	Standard Profile = "standard" // everything there is in this tier
+	Forensic Profile = "forensic" // the same for now; it will add what costs more
+)
+
+// Known tells whether there is such a profile.
+func (p Profile) Known() bool { return p == Minimal || p == Standard || p == Forensic }
+
+// Probe is the hooks of a recording.
+type Probe struct {
+	profile Profile
+	set     *bpf.Set
+	places  []place // in the order of attaching
+}
+
+// place is a hook, or an entry of the table for which there is none.
+type place struct {
+	hook    *bpf.Hook // nil when the object has no such program or an alternative stands in
+	entry   *Entry
+	left    string // why it was left out on purpose
+	reason  string // why it is not attached
+	on      bool
+	stopped bool
+}
+
+// New chooses the hooks of a profile. Nothing is attached yet.
+func New(set *bpf.Set, profile Profile) *Probe {
+	p := &Probe{profile: profile, set: set}
+	rank := map[string]int{}
+	for i := range Table {
+		rank[Table[i].Name] = i
+	}
+	for _, h := range set.Hooks() {
+		e := Lookup(h.Name)
+		if e == nil {
+			// A test keeps this from happening; a hook that works is not thrown away for it.
+			e = &Entry{Name: h.Name, Group: names, Without: "what this hook sees: it is not described"}
+			rank[h.Name] = len(Table)
+		}
+		p.places = append(p.places, place{hook: h, entry: e})
+	}
+	slices.SortStableFunc(p.places, func(a, b place) int { return rank[a.entry.Name] - rank[b.entry.Name] })
+	loaded := map[string]bool{}
+	for i := range p.places {
+		pl := &p.places[i]
+		name := pl.entry.Name
+		if in := pl.entry.InsteadOf; in != "" {
+			name = in
+		}
+		switch {
+		case profile == Minimal && !pl.entry.Minimal:
+			pl.left = "left out by profile minimal"
+		case loaded[name]:
+			pl.hook = nil // its better half is there
+		case pl.hook.Loaded():
+			loaded[name] = true
+		}
+	}
+	// The refused half of a pair is not missed when the other is there.
+	p.places = slices.DeleteFunc(p.places, func(pl place) bool {
+		name := pl.entry.Name
+		if in := pl.entry.InsteadOf; in != "" {
+			name = in
+		}
+		return pl.left == "" && (pl.hook == nil || !pl.hook.Loaded()) && loaded[name]
+	})
+	return p
+}
+
+// Attach puts every chosen hook in its place. What cannot be attached is left to Coverage.
+func (p *Probe) Attach() {
+	withTracefs(func() {
+		for i := range p.places {
+			pl := &p.places[i]
+			switch {
+			case pl.left != "":
+			case !pl.hook.Loaded():
+				pl.reason = short(pl.hook.Err)
+			case pl.hook.Iterator():
+				pl.on = true
+			default:
+				if err := pl.hook.Attach(); err != nil {
+					pl.reason = short(err)
+				} else {
+					pl.on = true
+				}
+			}
+		}
+	})
+}
+
+// Detach takes every hook out, in the opposite order. Iterators can still be run.
+func (p *Probe) Detach() {
+	// Taking one out waits until no cpu can be in it any more, which takes as long for one as
+	// for many at once. Only lineage must be in order, and it is first in the table.
+	var wg sync.WaitGroup
+	for i := len(p.places) - 1; i >= 0; i-- {
+		pl := &p.places[i]
+		if pl.hook == nil || !pl.hook.Attached() {
+			continue
+		}
+		pl.stopped = true
+		if pl.entry.Group == lineage {
+			wg.Wait()
+			pl.hook.Detach()
+			continue
+		}
+		wg.Go(func() { pl.hook.Detach() })
+	}
+	wg.Wait()
+}
+
+// Snapshot returns the iterators that describe the host, in the order in which they must run:
+// processes, what they hold open, sockets.
+func (p *Probe) Snapshot() (out []*bpf.Hook) { return p.iterators(false) }
+
+// Sweeps returns the iterators that collect totals.
+func (p *Probe) Sweeps() (out []*bpf.Hook) { return p.iterators(true) }
+
+func (p *Probe) iterators(sweep bool) (out []*bpf.Hook) {
+	for i := range p.places {
+		if pl := &p.places[i]; pl.on && pl.hook.Iterator() && pl.entry.Sweep() == sweep {
+			out = append(out, pl.hook)
+		}
+	}
+	return out
+}
+
+// Failed marks an iterator that does not work, with the reason.
+func (p *Probe) Failed(h *bpf.Hook, err error) {
+	for i := range p.places {
+		if p.places[i].hook == h {
+			p.places[i].on, p.places[i].reason = false, short(err)
+		}
+	}
+}
+
+// Missed returns, for every attached hook, how often the kernel skipped it.
+func (p *Probe) Missed(out []health.Miss) []health.Miss {
+	for i := range p.places {
+		pl := &p.places[i]
+		if (pl.on || pl.stopped) && !pl.hook.Iterator() {
+			out = append(out, health.Miss{Hook: pl.entry.Name, Class: pl.entry.Class(), Count: pl.hook.Missed()})
+		}
+	}
+	return out
+}
+
+// Missing returns how many chosen hooks are not attached.
+func (p *Probe) Missing() (n int) {
+	for i := range p.places {
+		if pl := &p.places[i]; pl.left == "" && !pl.on {
+			n++
+		}
+	}
+	return n
+}
+
+// Outcome is what became of a hook.
+type Outcome struct {
+	Entry    *Entry
+	Attached bool
+	Reason   string // why not; starts with "left out" when that was asked for
+}
+
+// Outcomes tells what became of every hook, in the order of the table.
+func (p *Probe) Outcomes() (out []Outcome) {
+	for i := range p.places {
+		pl := &p.places[i]
+		reason := pl.reason
+		if pl.left != "" {
+			reason = pl.left
+		}
+		out = append(out, Outcome{pl.entry, pl.on, reason})
+	}
+	return out
+}
+
+const tierTracepoint = 1
+
+// Coverage returns a row per hook and per blind spot.
+func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
+	add := func(e *Entry, on bool, tier uint32, detail string) {
+		n := int64(0)
+		if on {
+			n = 1
+		}
+		rows = append(rows, event.Row{
+			TS: at, Type: event.Coverage, Flags: event.FlagRecorder, Op: tier, N1: n, N2: int64(e.Bits()),
+			Text: []byte(e.Name), Text2: []byte(detail),
+		})
+	}
+	for _, o := range p.Outcomes() {
+		if o.Attached {
+			add(o.Entry, true, tierTracepoint, "feeds "+list(o.Entry.Feeds))
+		} else {
+			add(o.Entry, false, tierTracepoint, o.Reason+"; not seen: "+o.Entry.Without)
+		}
+	}
+	for i := range Blind {
+		add(&Blind[i], false, 0, "no hook in this version; not seen: "+Blind[i].Without)
+	}
+	return rows
+}
+
+func list(t []event.Type) string {
+	var s []string
+	for _, t := range t {
+		s = append(s, t.String())
+	}
+	return strings.Join(s, ", ")
+}
+
+// short is the first line of an error, of bounded length: the verifier writes pages.
+func short(err error) string {
+	if err == nil {
+		return "not loaded"
+	}
+	s, _, _ := strings.Cut(fmt.Sprintf("%v", err), "\n")
+	if len(s) > 200 {
+		s = s[:200] + "..."
+	}
+	return s
+}

@@ -1,0 +1,165 @@
+package probe
+
+import "hindcast/format/event"
+
+// Entry describes a hook.
+type Entry struct {
+	Name    string // of the program
+	Group   string // what doctor sums it up under
+	Feeds   []event.Type
+	Without string // what cannot be seen without it
+	Minimal bool   // part of the minimal profile
+	// InsteadOf names the hook that this one replaces on kernels that refuse the other: only
+	// the first that loads of such a pair is attached, and the other is not missed.
+	InsteadOf string
+}
+
+// Table lists every hook in the order in which they are attached.
+//
+// Lineage comes first, and within it the end before the beginning: exit, exec, fork. Whoever is
+// seen to be born is then also seen to become another program and to end; a process whose birth
+// was missed by a moment is still there when the snapshot is taken, or its exit is seen. The
+// other order would leave processes that are born and never end. For the same reason the return
+// of a call comes before its entry wherever both are needed. Then come credentials, connections,
+// and the bulk of files. Hooks are detached in the opposite order.
+var Table = table()
+
+const (
+	lineage     = "processes"
+	credentials = "credentials"
+	signals     = "signals"
+	connections = "connections"
+	flows       = "data over sockets"
+	opens       = "file opens"
+	transfers   = "file reads and writes"
+	names       = "names and attributes"
+	mappings    = "executable mappings"
+	snapshots   = "state at start"
+)
+
+// Groups lists the groups in the order of the table.
+var Groups = []string{lineage, credentials, connections, signals, opens, transfers, names, mappings, flows, snapshots}
+
+func types(t ...event.Type) []event.Type { return t }
+
+func table() []Entry {
+	t := []Entry{
+		{Name: "hc_exit", Group: lineage, Feeds: types(event.Exit, event.IO), Minimal: true,
+			Without: "ends of processes, their exit codes, and the last totals of what they read and wrote"},
+		{Name: "hc_exit_old", Group: lineage, Feeds: types(event.Exit, event.IO), Minimal: true, InsteadOf: "hc_exit",
+			Without: "ends of processes, their exit codes, and the last totals of what they read and wrote"},
+		{Name: "hc_exec", Group: lineage, Feeds: types(event.Exec, event.IO), Minimal: true,
+			Without: "which programs were run, with which arguments"},
+		{Name: "hc_fork", Group: lineage, Feeds: types(event.Fork), Minimal: true,
+			Without: "who created which process: trees have no edges"},
+	}
+	for _, c := range []string{"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset", "prctl", "unshare", "setns"} {
+		w := "changes of credentials by " + c + " as they happen (they still show on the next row of the process)"
+		t = append(t,
+			Entry{Name: "hc_exit_" + c, Group: credentials, Feeds: types(event.CredChange), Minimal: true, Without: w},
+			Entry{Name: "hc_enter_" + c, Group: credentials, Feeds: types(event.CredChange), Minimal: true, Without: w})
+	}
+	t = append(t,
+		Entry{Name: "hc_tcp_state", Group: connections, Feeds: types(event.Listen, event.Connect, event.ConnClose), Minimal: true,
+			Without: "TCP listeners, outgoing connections, and the byte totals of connections"},
+		Entry{Name: "hc_accept4", Group: connections, Feeds: types(event.Accept), Minimal: true,
+			Without: "which process took an incoming connection by accept4"},
+		Entry{Name: "hc_accept", Group: connections, Feeds: types(event.Accept), Minimal: true,
+			Without: "which process took an incoming connection by accept"},
+		Entry{Name: "hc_signal", Group: signals, Feeds: types(event.SignalSent),
+			Without: "who sent a signal to whom"},
+	)
+	call := func(group, what string, feeds []event.Type, calls ...string) {
+		for _, c := range calls {
+			t = append(t, Entry{Name: "hc_" + c, Group: group, Feeds: feeds, Without: what + " by " + c})
+		}
+	}
+	call(opens, "files opened or created", types(event.Open, event.OpenFailed), "openat", "open", "openat2", "creat")
+	call(transfers, "what was read", types(event.FirstRead, event.IO), "read", "pread64", "readv", "preadv", "preadv2")
+	call(transfers, "what was written", types(event.FirstWrite, event.IO), "write", "pwrite64", "writev", "pwritev", "pwritev2", "vmsplice")
+	call(transfers, "what was copied between descriptors", types(event.FirstRead, event.FirstWrite, event.IO), "sendfile64", "splice", "tee", "copy_file_range")
+	call(names, "names changed", types(event.Rename), "rename", "renameat", "renameat2")
+	call(names, "second names made", types(event.Link), "link", "linkat")
+	call(names, "symbolic links made", types(event.Symlink), "symlink", "symlinkat")
+	call(names, "names removed", types(event.Unlink), "unlink", "unlinkat", "rmdir")
+	call(names, "directories made", types(event.Mkdir), "mkdir", "mkdirat")
+	call(names, "permissions changed", types(event.Chmod), "chmod", "fchmod", "fchmodat", "fchmodat2")
+	call(names, "owners changed", types(event.Chown), "chown", "fchown", "lchown", "fchownat")
+	call(names, "files cut or extended", types(event.Truncate), "truncate", "ftruncate")
+	t = append(t,
+		Entry{Name: "hc_ext4_unlink", Group: names, Feeds: types(event.InodeUnlink),
+			Without: "which inode lost a removed or replaced name on ext4: removed names join their objects only by path"},
+		Entry{Name: "hc_mmap", Group: mappings, Feeds: types(event.MmapExec),
+			Without: "libraries, and programs started through the loader"},
+		Entry{Name: "hc_sock_release", Group: flows, Feeds: types(event.SockTotal),
+			Without: "the last totals of UDP sockets that are closed between two sweeps"},
+		Entry{Name: "hc_sock_send", Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
+			Without: "who sent on a socket, and all sending over UDP and unix sockets"},
+		Entry{Name: "hc_sock_recv", Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
+			Without: "who received on a socket, and all receiving over UDP and unix sockets"},
+	)
+	for _, v := range []string{"4", "6"} {
+		t = append(t,
+			Entry{Name: "hc_sendmsg" + v, Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
+				Without: "to whom unconnected IPv" + v + " datagrams were sent"},
+			Entry{Name: "hc_recvmsg" + v, Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
+				Without: "from whom unconnected IPv" + v + " datagrams came"})
+	}
+	return append(t,
+		Entry{Name: "hc_iter_task", Group: snapshots, Feeds: types(event.Process), Minimal: true,
+			Without: "processes that were there before the recording, with their arguments"},
+		Entry{Name: "hc_iter_task_noargs", Group: snapshots, Feeds: types(event.Process), Minimal: true, InsteadOf: "hc_iter_task",
+			Without: "processes that were there before the recording"},
+		Entry{Name: "hc_iter_file", Group: snapshots, Feeds: types(event.File),
+			Without: "files and sockets that were open before the recording, and who holds them"},
+		Entry{Name: "hc_iter_tcp", Group: snapshots, Feeds: types(event.Socket), Minimal: true,
+			Without: "TCP sockets that were there before the recording"},
+		Entry{Name: "hc_iter_udp", Group: snapshots, Feeds: types(event.Socket), Minimal: true,
+			Without: "UDP sockets that were there before the recording"},
+		Entry{Name: "hc_iter_io", Group: transfers, Feeds: types(event.IO),
+			Without: "totals that idle threads hold, until they read or write again or end"},
+		Entry{Name: "hc_iter_udp_total", Group: flows, Feeds: types(event.SockTotal),
+			Without: "totals of UDP flows that went quiet, until their socket is closed"},
+	)
+}
+
+// Blind lists what no hook of this tier sees.
+var Blind = []Entry{
+	{Name: "32-bit calls", Feeds: types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink,
+		event.Mkdir, event.Chmod, event.Chown, event.Truncate, event.MmapExec, event.CredChange, event.Accept),
+		Without: "files, names and credentials changed through the 32-bit system call table"},
+	{Name: "io_uring", Feeds: types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink, event.Mkdir, event.Accept),
+		Without: "files opened, read, written, named and removed through io_uring"},
+	{Name: "mapped files", Feeds: types(event.FirstRead, event.FirstWrite, event.IO),
+		Without: "what is read or written through a mapping of a file, and mappings made executable later"},
+}
+
+// Lookup returns the entry of a program, or nil.
+func Lookup(name string) *Entry {
+	for i := range Table {
+		if Table[i].Name == name {
+			return &Table[i]
+		}
+	}
+	return nil
+}
+
+// Bits is the set of the events the hook feeds.
+func (e *Entry) Bits() (set uint64) {
+	for _, t := range e.Feeds {
+		set |= 1 << t
+	}
+	return set
+}
+
+// Class is the event the hook feeds when it is only one, else 0.
+func (e *Entry) Class() event.Type {
+	if len(e.Feeds) == 1 {
+		return e.Feeds[0]
+	}
+	return 0
+}
+
+// Sweep tells whether the hook is an iterator that collects totals, to be run again and again,
+// rather than one that describes the host.
+func (e *Entry) Sweep() bool { return e.Name == "hc_iter_io" || e.Name == "hc_iter_udp_total" }
