@@ -23,7 +23,9 @@ say() {
 }
 
 say "$hindcast" record -w "$out/store" -- testdata/demo/run.sh "$run"
-say "$hindcast" bundle "$out/store" -w "$out/demo.hind"
+say "$hindcast" bundle "$out/store" -w "$out/demo.hind" --no-redact
 say "$hindcast" info "$out/demo.hind"
 say "$hindcast" ps "$out/demo.hind"
-say "$hindcast" why -r "$out/demo.hind" "$run/tmp/.x"
+say "$hindcast" why "$out/demo.hind" "$run/tmp/.x"
+shell=$("$hindcast" events "$out/demo.hind" 'evt.type = exec and proc.name = sh and proc.args contains "/fetch "' -F proc.id)
+say "$hindcast" blast "$out/demo.hind" "$shell"

@@ -51,7 +51,7 @@ func run() error {
 	if err := step("hindcast", "record", "-w", "/var/lib/hindcast", "--", "/opt/demo/run.sh", "/srv/app"); err != nil {
 		return err
 	}
-	if err := step("hindcast", "bundle", "/var/lib/hindcast", "-w", "/run/demo.hind"); err != nil {
+	if err := step("hindcast", "bundle", "/var/lib/hindcast", "-w", "/run/demo.hind", "--no-redact"); err != nil {
 		return err
 	}
 	return send("/run/demo.hind", "/dev/ttyS1")
