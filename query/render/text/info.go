@@ -45,7 +45,7 @@ func Info(w io.Writer, x *plan.Info, o Options) error {
 	var ev []string
 	for _, e := range x.Events {
 		if e.Family != "recorder" {
-			ev = append(ev, e.Event+" "+Number(e.Rows))
+			ev = append(ev, p.val(e.Event)+" "+Number(e.Rows))
 		}
 	}
 	p.wrapped("events", ev)
@@ -155,7 +155,7 @@ func Drops(w io.Writer, x *plan.Info, o Options) error {
 	} else {
 		rows := [][]string{{"class", "cause", "window", "lost", "of that class", "affects"}}
 		for _, l := range x.Lost {
-			rows = append(rows, []string{p.val(l.Event), p.val(l.Cause), p.ours(p.ms(l.From) + "–" + p.ms(l.To)), Number(l.Lost), percent(l.Lost, l.Lost+l.Seen), affects(l.Event)})
+			rows = append(rows, []string{p.val(l.Event), p.val(l.Cause), p.ours(p.ms(l.From) + "–" + p.ms(l.To)), Number(l.Lost), percent(l.Lost, l.Lost+l.Seen), p.val(affects(l.Event))})
 		}
 		p.table(rows)
 		for _, l := range x.Lost {

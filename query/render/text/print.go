@@ -100,7 +100,7 @@ const (
 )
 
 func (p *printer) color(role, s string) string {
-	if !p.o.Color || s == "" {
+	if !p.o.Color || s == "" || role == "" {
 		return s
 	}
 	return "\x1b[" + role + "m" + s + "\x1b[0m"

@@ -219,7 +219,7 @@ func (p *printer) secret(x *answer.Secret) {
 func (p *printer) peer(x *answer.Peer) {
 	word := map[string]string{"out": "connected", "in": "accepted from"}[x.Direction]
 	if word == "" {
-		word = "spoke with"
+		word = "spoken to"
 	}
 	p.put("  " + p.val(x.Address) + "  " + word + " by " + p.refs(x.By, 3))
 	if x.Proto != "" && x.Proto != "tcp" {
