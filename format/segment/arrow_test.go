@@ -108,3 +108,20 @@ func compareRecord(t *testing.T, rec arrow.Record, rows []event.Row) {
 		}
 	}
 }
+
+// arrowRows counts the rows that arrow's reader finds.
+func arrowRows(t *testing.T, b []byte) (n int) {
+	t.Helper()
+	r, err := ipc.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	for r.Next() {
+		n += int(r.Record().NumRows())
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	return n
+}

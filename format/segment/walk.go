@@ -233,7 +233,7 @@ func (w *walker) resume(off, length int64) (int64, error) {
 		}
 	}
 	// Messages begin at multiples of 8 from the start of the file.
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(1<<20, s.size-off))
 	for at := (off + 8) &^ 7; at+8 <= s.size && w.work > 0; {
 		n := min(int64(len(buf)), s.size-at)
 		if err := s.readAt(buf[:n], at); err != nil {

@@ -90,6 +90,9 @@ func IsStore(dir string) bool {
 type Dir struct {
 	fs      FS
 	Entries []Entry
+	// Aside names the segments that a repair moved to damaged/ whole: nothing of them can
+	// be read, but they are not missing.
+	Aside []segment.Name
 }
 
 // OpenDir opens a store, a snapshot or any folder of segments for reading. It takes no
@@ -99,12 +102,31 @@ func OpenDir(dir string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	e, err := list(r)
+	d, err := OpenFS(r)
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	return &Dir{r, e}, nil
+	return d, nil
+}
+
+// OpenFS is OpenDir on a file system, which Close closes.
+func OpenFS(fsys FS) (*Dir, error) {
+	e, err := list(fsys)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{fs: fsys, Entries: e}
+	aside, err := fsys.ReadDir(damagedDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range aside {
+		if n, ext, ok := segment.ParseName(e.Name()); ok && ext == segment.ExtOpen {
+			d.Aside = append(d.Aside, n)
+		}
+	}
+	return d, nil
 }
 
 // Open opens entry i. The reader is valid until Close of the result.

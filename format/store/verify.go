@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 
 	"hindcast/format/bundle"
@@ -49,11 +50,19 @@ func (r *Report) OK() bool {
 	return true
 }
 
-// Link is what the chain needs to know of a segment.
+// Link is what the chain needs to know of a segment. One that cannot be read has a Name
+// only: it is there, and nothing is said of what it follows.
 type Link struct {
 	Name segment.Name
 	Meta segment.Meta
 	Root seal.Digest
+}
+
+func (l *Link) number() uint64 {
+	if l.Meta.Format == 0 {
+		return l.Name.Number
+	}
+	return l.Meta.Number
 }
 
 // Verify reads everything at path, a store, a bundle or a single segment: every digest,
@@ -88,6 +97,17 @@ func (r *Report) folder(path string) error {
 		return err
 	}
 	defer d.Close()
+	return r.dir(d)
+}
+
+// Verify is Verify of an open folder.
+func (d *Dir) Verify() (Report, error) {
+	r := Report{Kind: "store", Segments: []SegmentReport{}, Findings: []segment.Finding{}}
+	err := r.dir(d)
+	return r, err
+}
+
+func (r *Report) dir(d *Dir) error {
 	if err := checkFormat(d.fs); errors.Is(err, fs.ErrNotExist) {
 		if len(d.Entries) == 0 {
 			return ErrNotAStore
@@ -101,13 +121,16 @@ func (r *Report) folder(path string) error {
 		e := &d.Entries[i]
 		if err != nil {
 			r.unreadable(e.Path, err)
+			links = append(links, Link{Name: e.Name})
 			continue
 		}
-		if l, ok := r.segment(e.Path, e.Name, s); ok {
-			links = append(links, l)
-		}
+		links = append(links, r.segment(e.Path, e.Name, s))
 		f.Close()
 	}
+	for _, n := range d.Aside {
+		links = append(links, Link{Name: n})
+	}
+	sort.SliceStable(links, func(i, j int) bool { return links[i].Name.String() < links[j].Name.String() })
 	r.chain(links)
 	return nil
 }
@@ -125,9 +148,7 @@ func (r *Report) bundle(path string) error {
 	}
 	r.Findings = append(r.Findings, b.Findings()[:own]...)
 	for i := range b.Segments {
-		if l, ok := r.segment(b.Segments[i].Name.String()+segment.Ext, b.Segments[i].Name, b.Segments[i].Segment); ok {
-			links = append(links, l)
-		}
+		links = append(links, r.segment(b.Segments[i].Name.String()+segment.Ext, b.Segments[i].Name, b.Segments[i].Segment))
 	}
 	r.chain(links)
 	return nil
@@ -149,9 +170,7 @@ func (r *Report) single(path string) error {
 	if !named {
 		n = segment.Name{Number: s.Meta().Number}
 	}
-	if l, ok := r.segment(base, n, s); ok {
-		r.Head = l.Root.String()
-	}
+	r.Head = r.segment(base, n, s).Root.String()
 	return nil
 }
 
@@ -162,8 +181,8 @@ func (r *Report) unreadable(name string, err error) {
 	r.Segments = append(r.Segments, SegmentReport{Name: name, Findings: 1})
 }
 
-// segment verifies one segment; ok says that it can be a link of the chain.
-func (r *Report) segment(name string, n segment.Name, s *segment.Segment) (l Link, ok bool) {
+// segment verifies one segment and returns its link of the chain.
+func (r *Report) segment(name string, n segment.Name, s *segment.Segment) Link {
 	fs, err := s.Verify()
 	if err != nil {
 		fs = append(fs, segment.Finding{Class: segment.Unreadable, Detail: err.Error()})
@@ -192,7 +211,7 @@ func (r *Report) segment(name string, n segment.Name, s *segment.Segment) (l Lin
 	})
 	r.Rows += s.Rows()
 	r.Lost += s.Lost()
-	return Link{n, m, s.Root()}, m.Format != 0
+	return Link{n, m, s.Root()}
 }
 
 func (r *Report) broken(format string, args ...any) {
@@ -220,13 +239,13 @@ func Chain(links []Link) (out []segment.Finding) {
 	}
 	for i := 1; i < len(links); i++ {
 		a, b := &links[i-1], &links[i]
-		x, y := a.Meta.Number, b.Meta.Number
+		x, y := a.number(), b.number()
 		switch {
 		case y <= x:
 			find(segment.BrokenChain, b, "number %x comes after %x", y, x)
 		case y != x+1:
 			find(segment.Missing, b, "%d segments are missing between number %x and %x", y-x-1, x, y)
-		case a.Meta.BootID == b.Meta.BootID && b.Meta.Prev != a.Root.String():
+		case a.Meta.Format != 0 && b.Meta.Format != 0 && a.Meta.BootID == b.Meta.BootID && b.Meta.Prev != a.Root.String():
 			find(segment.BrokenChain, b, "follows root %.16s, but the segment before it has %.16s", b.Meta.Prev, a.Root)
 		}
 	}

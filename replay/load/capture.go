@@ -35,6 +35,7 @@ type Capture struct {
 	opt     Options
 	segs    []loaded
 	closers []io.Closer
+	absent  []store.Link // segments that could not be opened
 
 	mu       sync.Mutex
 	findings []segment.Finding
@@ -71,10 +72,12 @@ func Open(name string, o Options) (*Capture, error) {
 	}
 	var links []store.Link
 	for i := range c.segs {
-		if s := &c.segs[i]; s.Meta().Format != 0 && s.parsed.Boot != "" {
+		if s := &c.segs[i]; s.parsed.Boot != "" {
 			links = append(links, store.Link{Name: s.parsed, Meta: s.Meta(), Root: s.Root()})
 		}
 	}
+	links = append(links, c.absent...)
+	sort.SliceStable(links, func(i, j int) bool { return links[i].Name.String() < links[j].Name.String() })
 	for _, f := range store.Chain(links) {
 		c.find(nil, f)
 	}
@@ -100,11 +103,15 @@ func (c *Capture) open(name string) error {
 		if len(d.Entries) == 0 {
 			return ErrEmpty
 		}
+		for _, n := range d.Aside {
+			c.absent = append(c.absent, store.Link{Name: n})
+		}
 		for i := range d.Entries {
 			s, f, err := d.Open(i)
 			e := &d.Entries[i]
 			if err != nil {
 				c.find(nil, segment.Finding{Class: segment.Unreadable, Segment: path.Base(e.Path), Detail: err.Error()})
+				c.absent = append(c.absent, store.Link{Name: e.Name})
 				continue
 			}
 			c.closers = append(c.closers, f)
