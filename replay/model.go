@@ -37,6 +37,7 @@ type Model struct {
 	Classes *cause.Classes
 
 	ids     [3]index.IDs // process, file, socket
+	listens map[uint64]bool
 	offsets []offsetSpan
 }
 
@@ -100,8 +101,19 @@ func Build(src load.Source, o Options) (*Model, error) {
 		hubs = cause.Hubs()
 	}
 	m.Classes = cause.Classify(m.Graph, hubs)
+	m.listens = make(map[uint64]bool)
+	for i := range t.Socks {
+		if s := &t.Socks[i]; s.Role == state.RoleListening && s.Proto == state.ProtoTCP {
+			m.listens[uint64(s.NetNS)<<16|uint64(s.LPort)] = true
+		}
+	}
 	m.number(o.BootID)
 	return m, nil
+}
+
+// Listened reports whether some TCP socket was seen to listen on the port.
+func (m *Model) Listened(netns uint32, port uint16) bool {
+	return m.listens[uint64(netns)<<16|uint64(port)]
 }
 
 // number gives every entity its short id.

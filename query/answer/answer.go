@@ -262,11 +262,12 @@ type Secret struct {
 
 // Egress is data sent out after a secret was read. It does not say that the secret was in it.
 type Egress struct {
-	Process  Ref      `json:"process"`
-	Peer     string   `json:"peer"`
-	Bytes    uint64   `json:"bytes"`
-	At       Time     `json:"at"`
-	Evidence []string `json:"evidence"`
+	Process   Ref       `json:"process"`
+	Peer      string    `json:"peer"`
+	Bytes     uint64    `json:"bytes"`
+	At        Time      `json:"at"`
+	Certainty Certainty `json:"certainty"` // likely: the flow began before the secret was read, and its later operations are not recorded one by one
+	Evidence  []string  `json:"evidence"`
 }
 
 // Peer is a remote end that a reached process spoke to.

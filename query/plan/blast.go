@@ -464,7 +464,12 @@ func (b *blast) egress(p state.ProcID, at clock.Boot) []answer.Egress {
 			if b.m.State.Socks[s].Family == state.FamilyUnix {
 				continue
 			}
-			out = append(out, answer.Egress{Process: b.proc(q, e.Start()), Peer: b.remote(s), Bytes: e.Bytes, At: b.time(max(e.Start(), at)), Evidence: b.evidence(e)})
+			c := certainty(e)
+			if e.Start() < set.Reach(n) {
+				c = worse(c, answer.Likely)
+			}
+			out = append(out, answer.Egress{Process: b.proc(q, e.Start()), Peer: b.remote(s), Bytes: e.Bytes, At: b.time(max(e.Start(), at)), Certainty: c,
+				Evidence: b.evidence(e)})
 		}
 	}
 	return out
@@ -485,21 +490,9 @@ func (b *blast) peers() {
 		if x.Family == state.FamilyUnix || !b.after(e, p) {
 			return
 		}
-		k := key{addr: b.remote(s), dir: "unknown"}
-		switch x.Role {
-		case state.RoleConnected:
-			k.dir = "out"
-		case state.RoleAccepted:
-			k.dir, k.port = "in", x.LPort
-		default:
-			if x.Proto == state.ProtoUDP && e.Verb == graph.Send {
-				k.dir = "out"
-			}
-			if out := (key{addr: k.addr, dir: "out"}); k.dir == "unknown" {
-				if _, ok := at[out]; ok {
-					k = out
-				}
-			}
+		k := key{addr: b.remote(s), dir: b.direction(s)}
+		if k.dir == "in" {
+			k.port = x.LPort
 		}
 		j, ok := at[k]
 		if !ok {

@@ -72,6 +72,9 @@ func Resolve(m *replay.Model, name string, loc *time.Location) (Entity, error) {
 		}
 	}
 	if what, when, ok := cutLast(name, '@'); ok && what != "" {
+		if w, ok := strings.CutSuffix(what, "@"); ok { // pid@@EPOCH
+			what, when = w, "@"+when
+		}
 		begin, end := m.Bounds()
 		w, err := lang.ParseTime(when, lang.Anchor{Begin: m.Wall(begin), End: m.Wall(end), Loc: loc})
 		if err != nil {

@@ -280,7 +280,7 @@ func (v view) path(edges []uint32, from clock.Boot) []answer.Step {
 			s.Certainty = worse(s.Certainty, answer.Likely)
 			s.Reason = joinReason(s.Reason, "order uncertain")
 		}
-		cell = max(cell, e.T0)
+		cell = max(cell, e.Start())
 		out = append(out, s)
 	}
 	return out
@@ -319,6 +319,48 @@ func (v view) cred(c state.CredID) answer.Cred {
 	}
 	x := &v.m.State.Creds[c]
 	return answer.Cred{ID: x.ID, Known: true, UID: x.UID, EUID: x.EUID, GID: x.GID, EGID: x.EGID, CapEff: x.CapEff, UserNS: x.UserNS}
+}
+
+// direction says who began a conversation: out, in or unknown.
+func (v view) direction(s state.SockID) string {
+	x := &v.m.State.Socks[s]
+	switch {
+	case x.Role == state.RoleConnected:
+		return "out"
+	case v.inboundSock(s):
+		return "in"
+	case x.Proto != state.ProtoUDP:
+		return "unknown"
+	}
+	// Of datagrams the first one says it.
+	g := v.m.Graph
+	sent, got := g.In(g.Node(graph.SockOut, uint32(s))), g.Out(g.Node(graph.SockIn, uint32(s)))
+	first := func(edges []uint32, verb graph.Verb) clock.Boot {
+		for _, i := range edges {
+			if g.Edges[i].Verb == verb {
+				return g.Edges[i].Start()
+			}
+		}
+		return lastInstant
+	}
+	if a, b := first(sent, graph.Send), first(got, graph.Recv); a < b {
+		return "out"
+	} else if b < a {
+		return "in"
+	}
+	return "unknown"
+}
+
+// inboundSock reports whether a connection was begun by its remote end.
+func (v view) inboundSock(s state.SockID) bool {
+	x := &v.m.State.Socks[s]
+	switch x.Role {
+	case state.RoleAccepted:
+		return true
+	case state.RoleUnknown:
+		return x.Proto == state.ProtoTCP && v.m.Listened(x.NetNS, x.LPort)
+	}
+	return false
 }
 
 // notSeen renders the holes that overlap an interval and affect the events.

@@ -139,8 +139,11 @@ func (w *why) fileState(f state.FileID, at clock.Boot) string {
 	if o.Deleted && o.DeletedAt < at {
 		parts = append(parts, "deleted")
 	}
+	if !o.Created && w.fresh(f) {
+		parts = append([]string{"changed"}, parts...)
+	}
 	if len(parts) == 0 {
-		return "existed before the recording or was not seen being made"
+		return "not seen to change"
 	}
 	return strings.Join(parts, ", ")
 }
@@ -176,8 +179,8 @@ func (w *why) process(p state.ProcID, limit clock.Boot) clock.Boot {
 			continue
 		}
 		s := w.push(i)
-		if j := q.ImageAt(at - 1); j >= 0 {
-			s.Notes = append(s.Notes, "ran "+quoteArgs(q.Images[j].Args()))
+		if j := q.ImageAt(at - 1); j >= 0 && len(w.main) == 1 {
+			s.Notes = append(s.Notes, "ran "+w.command(&q.Images[j]))
 		}
 	}
 	followed := false
@@ -233,8 +236,20 @@ func (w *why) file(f state.FileID, at clock.Boot) {
 			w.stop = "nothing that was recorded wrote it"
 		}
 	case !inbound:
-		w.descent(writer, when)
+		w.descent(writer, when+1)
 	}
+}
+
+// command is what a program was started with.
+func (v view) command(m *state.Image) string {
+	if m.Argv == "" {
+		return v.name(m.Exe)
+	}
+	s := quoteArgs(m.Args())
+	if m.ArgvCut {
+		s += " … (cut)"
+	}
+	return s
 }
 
 // content adds the step that gave an object its content and the inputs of the writer that
@@ -468,25 +483,6 @@ func (w *why) whose(s state.SockID) string {
 	return ", on this host"
 }
 
-// inboundSock reports whether a connection was begun by its remote end.
-func (w *why) inboundSock(s state.SockID) bool {
-	x := &w.m.State.Socks[s]
-	switch x.Role {
-	case state.RoleAccepted:
-		return true
-	case state.RoleUnknown:
-		if x.Family == state.FamilyUnix {
-			return false
-		}
-		for i := range w.m.State.Socks {
-			if l := &w.m.State.Socks[i]; l.Role == state.RoleListening && l.LPort == x.LPort && l.Proto == x.Proto && l.NetNS == x.NetNS {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // descent follows who started a process, up to the ancestor that had just heard from the
 // network when it forked.
 func (w *why) descent(p state.ProcID, at clock.Boot) {
@@ -558,8 +554,12 @@ func (w *why) describeChild(s *answer.Step, child state.ProcID, at clock.Boot) {
 	}
 	m := &q.Images[i]
 	if !m.Inherited && m.Known {
-		s.Evidence = append(s.Evidence, m.Row.String())
-		s.Notes = append(s.Notes, "ran "+quoteArgs(m.Args()))
+		if row := m.Row.String(); !slices.Contains(s.Evidence, row) {
+			s.Evidence = append(s.Evidence, row)
+		}
+		if len(w.main) < 2 || w.main[0].Verb != "exec" || w.main[0].Evidence[0] != m.Row.String() {
+			s.Notes = append(s.Notes, "ran "+w.command(m))
+		}
 	} else if !m.Known {
 		s.Notes = append(s.Notes, "its program was not recorded")
 	}
@@ -699,7 +699,7 @@ func before(d clock.Boot) string {
 // ancestor speaks, of its inputs the latest.
 func (w *why) divert() {
 	g := w.m.Graph
-	for _, l := range w.line {
+	for n, l := range w.line {
 		best := cause.NoEdge
 		var alts []uint32
 		for _, i := range g.In(g.Node(graph.Process, uint32(l.proc))) {
@@ -722,6 +722,9 @@ func (w *why) divert() {
 		// The chain goes on from here instead of further up.
 		stop := w.stop
 		w.main = w.main[:l.step+1]
+		for _, up := range w.line[n:] {
+			delete(w.seenProc, up.proc)
+		}
 		e := &g.Edges[best]
 		s := w.push(best)
 		s.Distance = l.at - e.Start()
@@ -734,7 +737,7 @@ func (w *why) divert() {
 		writer, when, inbound := w.content(g.Object(e.From), max(e.T1, e.Start())+1)
 		w.alternative(of, "or only its descent: "+stop)
 		if writer != state.None && !inbound {
-			w.descent(writer, when)
+			w.descent(writer, when+1)
 		}
 		return
 	}
@@ -955,7 +958,7 @@ func (w *why) limits(at clock.Boot) {
 	if len(w.main) == 0 {
 		from = begin
 	}
-	w.out.NotSeen = append(w.out.NotSeen, w.notSeen(from, at, flowEvents)...)
+	w.out.NotSeen = append(w.out.NotSeen, w.notSeen(from, at-1, flowEvents)...)
 	for i := range w.main {
 		if s := &w.main[i]; s.Verb == "recv" && s.Actor == nil {
 			w.out.NotSeen = append(w.out.NotSeen, answer.Gap{Kind: "unknown_owner", CPU: -1, From: s.T0, To: s.T1, Text: "the owner of " + s.Title + " was not recorded",

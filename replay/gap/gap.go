@@ -127,7 +127,7 @@ func (s *Set) Finish(truncated *[event.MaxType]uint64, findings []string) {
 		s.holes = append(s.holes, Hole{Kind: AfterEnd, CPU: -1, From: s.end, To: 1 << 62,
 			Text: "the recording has no orderly end: what the recorder held then is missing"})
 	} else {
-		s.holes = append(s.holes, Hole{Kind: AfterEnd, CPU: -1, From: s.end, To: 1 << 62, Text: "nothing after the recording ended was observed"})
+		s.holes = append(s.holes, Hole{Kind: AfterEnd, CPU: -1, From: s.end + 1, To: 1 << 62, Text: "nothing after the recording ended was observed"})
 	}
 	for t, n := range truncated {
 		if n > 0 {

@@ -214,7 +214,7 @@ func (b *Builder) ioEdge(r *event.Row, id load.RowID, s state.Seen, p Node, out 
 	if out {
 		e.From, e.To, e.Verb = p, o, Write
 		if b.t.Files[s.Object].Pipe() {
-			e.T0, e.Flags = e.T0-StreamSlack, Slack
+			b.early(&e, b.t.Procs[s.Actor].Begin())
 		}
 	}
 	if e.Name == 0 {
@@ -274,16 +274,17 @@ func (b *Builder) totals(r *event.Row, id load.RowID, s state.Seen, p Node) {
 	}
 }
 
+// early lets a write to a stream begin before its stamp, but not before bound.
+func (b *Builder) early(e *Edge, bound clock.Boot) {
+	at := min(e.T0, max(e.T0-StreamSlack, bound))
+	e.Early, e.T0 = int32(e.T0-at), at
+}
+
 // start returns when an edge really began.
 func (b *Builder) start(i uint32) clock.Boot { return b.edges[i].Start() }
 
-// Start returns when the first operation was stamped, Slack left out.
-func (e *Edge) Start() clock.Boot {
-	if e.Flags&Slack != 0 {
-		return e.T0 + StreamSlack
-	}
-	return e.T0
-}
+// Start returns when the first operation was stamped.
+func (e *Edge) Start() clock.Boot { return e.T0 + clock.Boot(e.Early) }
 
 func (b *Builder) firstSock(r *event.Row, id load.RowID, s state.Seen) {
 	out := r.Op == 1
@@ -305,8 +306,7 @@ func (b *Builder) sockEdge(s state.Seen, out bool, t0, t1 clock.Boot, n uint64, 
 	e := Edge{From: tag(SockIn, int32(s.Sock)), To: p, Verb: Recv, T0: t0, T1: t1, Bytes: n, Flags: flags, TID: tid}
 	if out {
 		e.From, e.To, e.Verb = p, tag(SockOut, int32(s.Sock)), Send
-		e.T0 -= StreamSlack
-		e.Flags |= Slack
+		b.early(&e, max(b.t.Procs[s.Actor].Begin(), b.t.Socks[s.Sock].Opened))
 	}
 	return b.add(e, id)
 }

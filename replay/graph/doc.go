@@ -8,8 +8,8 @@
 // An edge's interval is what the rows allow: [first, last] operation where totals say so;
 // for streams, whose later operations are not recorded one by one, until the socket or the
 // process ended (OpenEnd). A write to a stream is stamped when the call returns, and its
-// reader may have run before that: such edges begin Slack early, and a path that needs
-// that is marked.
+// reader may have run before that: such edges begin StreamSlack early, though not before
+// the process or the connection did, and a path that needs that is marked.
 //
 // Words: the strength of an edge is control (fork, exec, rename into place), data (bytes
 // flowed) or weak (attributes, signals).

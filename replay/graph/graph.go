@@ -80,7 +80,6 @@ func (v Verb) Strength() Strength {
 // Flags of an edge.
 const (
 	OpenEnd  = 1 << iota // T1 is a bound, not an observation
-	Slack                // T0 was moved Slack earlier
 	ByName               // an end was found by a claimed name
 	Several              // more than one object could have had that name
 	Inferred             // no row states it; drawn from others
@@ -103,6 +102,7 @@ type Edge struct {
 	Name2    index.Name // new name of a rename or link
 	TID      uint32
 	Num      int32 // signal number, mode, exec number
+	Early    int32 // how much earlier than its stamp T0 was put, at most StreamSlack
 	N        uint8
 	Verb     Verb
 	Flags    uint16

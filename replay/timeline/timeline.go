@@ -128,14 +128,20 @@ func (tl *Timeline) reparent(order []state.ProcID) {
 		x := heap.Pop(ends).(state.ProcID)
 		at := t.Procs[x].ExitAt
 		kids := children[x]
-		for i := 0; i < len(kids); i++ {
-			c := &t.Procs[kids[i]]
-			cur := -1
-			for j := range c.Parents {
-				if c.Parents[j].From <= at {
-					cur = j
+		// The orphans of one process all go to the same heir, so one that a row names speaks for all.
+		known := state.ProcID(state.None)
+		for _, k := range kids {
+			c := &t.Procs[k]
+			if cur := current(c, at); cur >= 0 && c.Parents[cur].Proc == x && cur+1 < len(c.Parents) && c.Begin() <= at {
+				if h := c.Parents[cur+1].Proc; t.Procs[h].Alive(at) && t.Procs[h].PidNS == t.Procs[x].PidNS {
+					known = h
+					break
 				}
 			}
+		}
+		for i := 0; i < len(kids); i++ {
+			c := &t.Procs[kids[i]]
+			cur := current(c, at)
 			if cur < 0 || c.Parents[cur].Proc != x || c.Exited && c.ExitAt <= at || c.Begin() > at {
 				continue
 			}
@@ -147,7 +153,10 @@ func (tl *Timeline) reparent(order []state.ProcID) {
 				}
 				continue
 			}
-			heir := tl.init(c)
+			heir := known
+			if heir == state.None {
+				heir = tl.init(c)
+			}
 			if heir == state.None || heir == x || heir == kids[i] || t.Procs[heir].Exited && t.Procs[heir].ExitAt <= at {
 				continue
 			}
@@ -155,6 +164,17 @@ func (tl *Timeline) reparent(order []state.ProcID) {
 			children[heir] = append(children[heir], kids[i])
 		}
 	}
+}
+
+// current returns the number of the parent span in force at an instant, -1 for none.
+func current(p *state.Process, at clock.Boot) int {
+	cur := -1
+	for j := range p.Parents {
+		if p.Parents[j].From <= at {
+			cur = j
+		}
+	}
+	return cur
 }
 
 // Up returns the process above p for ancestry: its creator, else the first parent seen,
