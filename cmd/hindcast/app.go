@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -44,6 +45,9 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
+// badValue is how the flag parser says that a value does not fit.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-+([a-z-]+):`)
+
 func newApp(w world) *cli.App {
 	app := &cli.App{
 		Name:                      "hindcast",
@@ -56,7 +60,10 @@ func newApp(w world) *cli.App {
 		DisableSliceFlagSeparator: true,
 		Flags:                     globalFlags(),
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError: func(c *cli.Context, err error, _ bool) error {
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+				return usage("E_FLAG_VALUE", "`"+m[1]+"` is not a value of --"+m[2], "")
+			}
 			return usage("E_USAGE", err.Error(), "")
 		},
 	}

@@ -122,13 +122,22 @@ func events(c *cli.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	if o.format == "text" && len(fields) == 0 {
+	view := o.format == "text" && len(fields) == 0 && !pr.counting
+	if view {
 		if err := eventsFooter(o, res, gaps, caps); err != nil {
 			return err
 		}
 	}
 	if err := o.w.Flush(); err != nil {
 		return err
+	}
+	if !view {
+		// Where the output is for a program, what was not seen goes beside it.
+		for _, g := range gaps {
+			if g.Kind == "lost" || g.Kind == "damaged" {
+				note(w.err, "not seen: %s", g.Text)
+			}
+		}
 	}
 	if err := o.incomplete(gaps); err != nil {
 		return err

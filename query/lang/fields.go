@@ -179,7 +179,7 @@ func buildFields() []*Field {
 		row("evt.time", Time, event.ColTS, event.BootNS, "when the kernel saw it"),
 		row("evt.cpu", Num, event.ColCPU, event.Number, "cpu it was seen on"),
 		row("evt.res", Num, event.ColRet, event.Errno, "result of the call: a number, or the name of an error such as EACCES", "evt.rawres"),
-		row("evt.cgroup", Num, event.ColCgroup, event.Number, "cgroup v2 id of the acting thread", "proc.cgroup"),
+		row("proc.cgroup", Num, event.ColCgroup, event.Number, "cgroup v2 id of the acting thread", "evt.cgroup"),
 		flag("evt.failed", event.FlagFailed, "the call failed"),
 		flag("evt.snapshot", event.FlagSnapshot, "describes a state found at the start, not something that happened then"),
 		flag("evt.compat", event.FlagCompat, "made through the 32-bit system call table"),
