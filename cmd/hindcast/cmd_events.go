@@ -37,7 +37,7 @@ exit codes: 0 ok, 1 failed, 2 usage, 3 damaged (--strict), 4 incomplete (--stric
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "`N` rows at most, the first ones"},
 			&cli.IntFlag{Name: "last", Usage: "`N` rows at most, the last ones"},
 			&cli.StringFlag{Name: "field", Aliases: []string{"F"}, Usage: "`FIELDS` to print, separated by commas, each different line once"},
-			&cli.BoolFlag{Name: "no-snapshot", Usage: "leave out rows that describe what was found at the start"},
+			&cli.BoolFlag{Name: "no-snapshot", Usage: "leave out rows that describe what was found at the start and what was attached"},
 			&cli.BoolFlag{Name: "count", Usage: "print only how many rows match"},
 			&cli.BoolFlag{Name: "exit-status", Usage: "exit 6 when no row matches"},
 		},

@@ -20,7 +20,8 @@ type EventsOptions struct {
 	Until  clock.Boot   // first instant no longer wanted, 0 none
 	First  int          // stop after so many, 0 none
 	Last   int          // only the last so many, 0 none; excludes First
-	// HideSnapshot leaves out rows that describe the state found at the start of the recording or of a segment.
+	// HideSnapshot leaves out rows that describe the state found at the start of the recording or of a segment, and
+	// what was attached.
 	HideSnapshot bool
 	Cols         uint64 // columns the caller looks at, as bits; 0 all
 }
@@ -55,8 +56,9 @@ func Events(src load.Source, o EventsOptions, f func(r *event.Row, id load.RowID
 	if cols != 0 {
 		cols |= 1<<event.ColTS | 1<<event.ColType | 1<<event.ColFlags
 	}
-	inTime := func(ts clock.Boot, flags uint32) bool {
-		return (o.Since == 0 || ts >= o.Since) && (o.Until == 0 || ts < o.Until) && (!o.HideSnapshot || flags&event.FlagSnapshot == 0)
+	wanted := func(ts clock.Boot, t event.Type, flags uint32) bool {
+		return (o.Since == 0 || ts >= o.Since) && (o.Until == 0 || ts < o.Until) &&
+			(!o.HideSnapshot || flags&event.FlagSnapshot == 0 && t != event.Coverage)
 	}
 	last := newTail(o.Last)
 	give := func(r *event.Row, id load.RowID) error {
@@ -76,7 +78,7 @@ func Events(src load.Source, o EventsOptions, f func(r *event.Row, id load.RowID
 		return nil
 	}
 	row := func(r *event.Row, id load.RowID) error {
-		if !inTime(r.TS, r.Flags) || flt != nil && !flt.Match(r, id.Segment, id.Row) {
+		if !wanted(r.TS, r.Type, r.Flags) || flt != nil && !flt.Match(r, id.Segment, id.Row) {
 			return nil
 		}
 		return give(r, id)
@@ -87,7 +89,7 @@ func Events(src load.Source, o EventsOptions, f func(r *event.Row, id load.RowID
 			if o.Since != 0 || o.Until != 0 || o.HideSnapshot {
 				out := sel[:0]
 				for _, i := range sel {
-					if inTime(b.TS[i], b.Flags[i]) {
+					if wanted(b.TS[i], b.Type[i], b.Flags[i]) {
 						out = append(out, i)
 					}
 				}

@@ -138,11 +138,11 @@ func (p *printer) process(x *answer.Process, more int) {
 	}
 	switch {
 	case len(x.Image.Argv) > 0:
-		p.put(`  "` + p.short(strings.Join(x.Image.Argv, " "), 48))
-		if x.Image.ArgvCut {
-			p.put("…")
+		args := p.short(strings.Join(x.Image.Argv, " "), 48)
+		if mark := p.ours("…"); x.Image.ArgvCut && !strings.HasSuffix(args, mark) {
+			args += mark
 		}
-		p.put(`"`)
+		p.put(`  "` + args + `"`)
 	case x.Image.Exe != "" && !x.KThread:
 		p.put("  " + p.short(x.Image.Exe, 48))
 	}
