@@ -326,10 +326,15 @@ func (t *Table) seeObject(r *event.Row, id load.RowID, s *Seen) {
 	if len(r.Path) == 0 || r.Mode&modeType == modeFIFO && r.Path[0] != '/' {
 		return
 	}
-	if created {
-		t.unbind(string(r.Path), None, f, r.TS)
+	if n := len(o.Names); !created && n > 0 && o.Names[n-1].To == index.Forever && t.Names.String(o.Names[n-1].Name) == string(r.Path) {
+		s.Path = o.Names[n-1].Name // mostly: the name it had
+		return
 	}
-	s.Path = t.bind(string(r.Path), f, r.TS, false)
+	name := t.Names.String(t.Names.ID(r.Path))
+	if created {
+		t.unbind(name, None, f, r.TS)
+	}
+	s.Path = t.bind(name, f, r.TS, false)
 }
 
 const (
