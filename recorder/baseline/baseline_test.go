@@ -20,15 +20,15 @@ func framed(recs ...[]byte) []byte {
 	return out
 }
 
-func process(pid uint32, start uint64, ppid uint32, pstart uint64, nspid, ns int64) []byte {
-	r := event.Row{Type: event.Process, PID: pid, PStart: start, OPID: ppid, OStart: pstart, N9: nspid, N7: ns, Argv: bytes.Repeat([]byte("x"), int(pid)%300)}
+func process(pid uint32, start uint64, ppid uint32, pstart uint64) []byte {
+	r := event.Row{Type: event.Process, PID: pid, PStart: start, OPID: ppid, OStart: pstart, Argv: bytes.Repeat([]byte("x"), int(pid)%300)}
 	return r.Wire(0)
 }
 
 func TestSplitGivesWholeRecordsHoweverTheyArrive(t *testing.T) {
 	var want [][]byte
 	for i := range uint32(3000) {
-		want = append(want, process(i, 1, 0, 0, 0, 0))
+		want = append(want, process(i, 1, 0, 0))
 	}
 	for name, r := range map[string]io.Reader{
 		"at once": bytes.NewReader(framed(want...)),
@@ -50,7 +50,7 @@ func TestSplitGivesWholeRecordsHoweverTheyArrive(t *testing.T) {
 }
 
 func TestSplitRefusesDamage(t *testing.T) {
-	good := process(1, 1, 0, 0, 0, 0)
+	good := process(1, 1, 0, 0)
 	huge := binary.LittleEndian.AppendUint32(framed(good), 1<<31)
 	for name, b := range map[string][]byte{
 		"cut record": framed(good, good)[:len(good)*2],
@@ -69,34 +69,33 @@ func TestSplitRefusesDamage(t *testing.T) {
 	}
 }
 
-func TestLineageIsSelfAndItsAncestors(t *testing.T) {
+func TestLineageIsAProcessAndItsAncestors(t *testing.T) {
 	var l Lineage
 	for _, rec := range [][]byte{
-		process(1, 1, 0, 0, 1, 100), process(50, 5, 1, 1, 50, 100), process(60, 6, 50, 5, 7, 200), process(61, 7, 60, 6, 7, 100), process(70, 8, 1, 1, 70, 100),
+		process(1, 1, 0, 0), process(50, 5, 1, 1), process(60, 6, 50, 5), process(61, 7, 60, 6), process(70, 8, 1, 1),
 	} {
-		l.Add(rec, 7, 200)
+		l.Add(rec)
 	}
-	l.Add([]byte("not a record"), 7, 200)
+	l.Add([]byte("not a record"))
 	var pids []uint32
-	for _, rec := range l.Chain() {
+	for _, rec := range l.Chain(60) {
 		var r event.Row
 		if _, err := event.Decode(rec, &r); err != nil {
 			t.Fatal(err)
 		}
 		pids = append(pids, r.PID)
 	}
-	if l.Self() != 60 || len(pids) != 3 || pids[0] != 60 || pids[1] != 50 || pids[2] != 1 {
-		t.Errorf("self %d, chain %v", l.Self(), pids)
+	if len(pids) != 3 || pids[0] != 60 || pids[1] != 50 || pids[2] != 1 {
+		t.Errorf("chain %v", pids)
 	}
-	var none Lineage
-	if none.Self() != 0 || none.Chain() != nil {
-		t.Error("an empty lineage has someone")
+	if l.Chain(99) != nil {
+		t.Error("a process that is not there has a chain")
 	}
 	// a loop, which only damage could make, ends
 	var loop Lineage
-	loop.Add(process(2, 2, 3, 3, 2, 9), 2, 9)
-	loop.Add(process(3, 3, 2, 2, 3, 9), 2, 9)
-	if n := len(loop.Chain()); n != 2 {
+	loop.Add(process(2, 2, 3, 3))
+	loop.Add(process(3, 3, 2, 2))
+	if n := len(loop.Chain(2)); n != 2 {
 		t.Errorf("chain of %d", n)
 	}
 }

@@ -6,7 +6,6 @@ import "hindcast/format/event"
 type Lineage struct {
 	recs  [][]byte
 	procs map[key]parent
-	self  *key
 }
 
 type key struct {
@@ -19,10 +18,8 @@ type parent struct {
 	rec int
 }
 
-// Add notes a record of the process iterator and copies it. pid and ns are the number of the
-// process sought in its own pid namespace, and the inode of that namespace: how a process knows
-// itself where it does not know its number on the host.
-func (l *Lineage) Add(rec []byte, pid uint32, ns uint64) {
+// Add notes a record of the process iterator and copies it.
+func (l *Lineage) Add(rec []byte) {
 	var r event.Row
 	if _, err := event.Decode(rec, &r); err != nil || r.Type != event.Process {
 		return
@@ -30,36 +27,25 @@ func (l *Lineage) Add(rec []byte, pid uint32, ns uint64) {
 	if l.procs == nil {
 		l.procs = map[key]parent{}
 	}
-	k := key{r.PID, r.PStart}
-	l.procs[k] = parent{key{r.OPID, r.OStart}, len(l.recs)}
+	l.procs[key{r.PID, r.PStart}] = parent{key{r.OPID, r.OStart}, len(l.recs)}
 	l.recs = append(l.recs, append([]byte(nil), rec...))
-	if uint32(r.N9) == pid && uint64(r.N7) == ns {
-		l.self = &k
-	}
 }
 
-// Self returns the number of the process in the initial pid namespace, 0 when it was not found.
-func (l *Lineage) Self() uint32 {
-	if l.self == nil {
-		return 0
-	}
-	return l.self.pid
-}
-
-// Chain returns the records of the process and its ancestors, the process first.
-func (l *Lineage) Chain() (out [][]byte) {
-	if l.self == nil {
-		return nil
-	}
-	seen := map[key]bool{}
-	for k := *l.self; !seen[k]; {
-		seen[k] = true
-		p, ok := l.procs[k]
-		if !ok {
-			break
+// Chain returns the records of a living process and its ancestors, the process first.
+func (l *Lineage) Chain(pid uint32) (out [][]byte) {
+	at, ok := key{}, false
+	for k := range l.procs {
+		if k.pid == pid { // of the living only one has the number
+			at, ok = k, true
 		}
-		out = append(out, l.recs[p.rec])
-		k = p.of
+	}
+	for seen := map[key]bool{}; ok && !seen[at]; {
+		seen[at] = true
+		var p parent
+		if p, ok = l.procs[at]; ok {
+			out = append(out, l.recs[p.rec])
+			at = p.of
+		}
 	}
 	return out
 }

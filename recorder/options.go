@@ -1,0 +1,121 @@
+//go:build linux && (amd64 || arm64)
+
+package recorder
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"hindcast/recorder/health"
+	"hindcast/recorder/probe"
+)
+
+// Status is how a recording is doing, see Options.Notify.
+type Status = health.Status
+
+// Options of a recording. The zero value records the whole host into ./hindcast-store until
+// the context ends.
+type Options struct {
+	// Dir is the store; it is made when it is missing. Default: hindcast-store.
+	Dir string
+	// Profile is minimal, standard or forensic. Default: standard.
+	Profile string
+	// Duration ends the recording. Default: until the context ends or the command has ended.
+	Duration time.Duration
+	// Command is run and recorded, with everything it starts, and nothing else; default: the
+	// whole host. It gets our input and outputs and runs as our user. When the recording must
+	// end before it, it gets SIGTERM, and SIGKILL when it has not ended Grace later.
+	Command []string
+	// Grace is how long a command may take to end when it is told to. Default: 5 s.
+	Grace time.Duration
+	// Linger is how long to wait, when the command has ended, for what it started in the
+	// background. Default: 500 ms.
+	Linger time.Duration
+	// RingBytes and CriticalBytes are the sizes of the two rings, rounded up to a power of two
+	// of at least a page. Default: 16 MiB and 8 MiB.
+	RingBytes, CriticalBytes int
+	// Sweep is the time between two collections of totals that idle threads hold. Default: 1 s.
+	Sweep time.Duration
+	// SegmentBytes and SegmentAge end a segment. Default: 64 MiB and 10 minutes.
+	SegmentBytes int64
+	SegmentAge   time.Duration
+	// Version names the recorder in every segment. Default: devel.
+	Version string
+	// Logger gets what operators should know. Default: none.
+	Logger *slog.Logger
+	// Notify is told how it goes: once in each phase and every second. It runs on the goroutine
+	// of Run; while it runs, recording goes on, but neither signals nor the end are seen.
+	Notify func(Status)
+}
+
+// complete checks the options and fills in the defaults.
+func (o Options) complete() (Options, error) {
+	bad := func(format string, args ...any) (Options, error) {
+		return o, &Error{Cause: ErrOptions, Text: fmt.Sprintf(format, args...)}
+	}
+	if o.Dir == "" {
+		o.Dir = "hindcast-store"
+	}
+	if o.Profile == "" {
+		o.Profile = string(probe.Standard)
+	}
+	if !probe.Profile(o.Profile).Known() {
+		return bad("profile %q is unknown: use minimal, standard or forensic", o.Profile)
+	}
+	if o.Duration < 0 || o.Grace < 0 || o.Linger < 0 || o.Sweep < 0 {
+		return bad("a duration must not be negative")
+	}
+	for _, d := range []struct {
+		at    *time.Duration
+		value time.Duration
+	}{{&o.Grace, 5 * time.Second}, {&o.Linger, 500 * time.Millisecond}, {&o.Sweep, time.Second}} {
+		if *d.at == 0 {
+			*d.at = d.value
+		}
+	}
+	var err error
+	if o.RingBytes, err = ringSize(o.RingBytes, 16<<20); err != nil {
+		return bad("bulk ring: %v", err)
+	}
+	if o.CriticalBytes, err = ringSize(o.CriticalBytes, 8<<20); err != nil {
+		return bad("critical ring: %v", err)
+	}
+	if len(o.Command) > 0 && o.Command[0] == "" {
+		return bad("the command has no name")
+	}
+	if o.Version == "" {
+		o.Version = "devel"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Notify == nil {
+		o.Notify = func(Status) {}
+	}
+	return o, nil
+}
+
+func ringSize(n, standard int) (int, error) {
+	if n == 0 {
+		return standard, nil
+	}
+	if n < 0 || n > 1<<30 {
+		return 0, fmt.Errorf("size %d is not between a page and 1 GiB", n)
+	}
+	size := os.Getpagesize()
+	for size < n {
+		size *= 2
+	}
+	return size, nil
+}
+
+// config is the hash of what decides which rows are recorded.
+func (o *Options) config() string {
+	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\n",
+		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0))
+	return hex.EncodeToString(d[:8])
+}
