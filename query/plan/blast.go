@@ -123,7 +123,7 @@ func (b *blast) answer(e Entity) *answer.Radius {
 			b.procs = append(b.procs, p)
 			b.owner[p] = true
 		}
-		if b.m.Classes.Hub(n) && len(b.out.Hubs) < 64 {
+		if b.m.Classes.Hub(n) && len(g.Out(n)) > 0 && len(b.out.Hubs) < mostHubs {
 			if k, _ := g.Kind(n); k == graph.File || k == graph.Process || k == graph.SockIn {
 				b.out.Hubs = append(b.out.Hubs, b.node(n, b.set.Reach(n)))
 			}

@@ -32,6 +32,7 @@ type WhyOptions struct {
 const (
 	defaultDepth     = 256
 	mostAlternatives = 16
+	mostHubs         = 64
 )
 
 // Why answers what led to an entity.
@@ -868,7 +869,7 @@ func (w *why) closure(e Entity, at clock.Boot) {
 	hidden, edges := 0, 0
 	var kept []graph.Node
 	for _, n := range stopped.Order {
-		if w.m.Classes.Hub(n) && len(w.out.Hubs) < 64 {
+		if w.m.Classes.Hub(n) && !w.m.Classes.Context(n) && len(g.In(n)) > 0 && len(w.out.Hubs) < mostHubs {
 			if k, _ := g.Kind(n); k != graph.Remote && k != graph.SockOut {
 				w.out.Hubs = append(w.out.Hubs, w.node(n, stopped.Reach(n)))
 			}
