@@ -25,6 +25,8 @@ const (
 	BeforeStart Kind = "before_start"
 	AfterEnd    Kind = "after_end"
 	Damaged     Kind = "damaged"
+	Scope       Kind = "scope"    // the recording was asked for less than the host
+	Snapshot    Kind = "snapshot" // what was there at the start is not fully known
 )
 
 // Hole is one limit.
@@ -51,6 +53,10 @@ type Set struct {
 	start clock.Boot     // of live events: the first start action
 	begun bool
 	stop  bool
+
+	scoped  bool
+	shot    bool // a snapshot began and has not ended
+	shotRow load.RowID
 }
 
 // NewSet returns an empty set.
@@ -59,9 +65,18 @@ func NewSet() *Set { return &Set{hooks: map[string]int{}} }
 // mostRows bounds the evidence kept for one hole.
 const mostRows = 8
 
+// live reports whether a row tells when the recording was on: events do, and the
+// recorder's own start and stop.
+func live(r *event.Row) bool {
+	if r.Type == event.Recorder {
+		return string(r.Text) == "start" || string(r.Text) == "stop"
+	}
+	return r.Type < event.Ledger && r.Flags&event.FlagSnapshot == 0
+}
+
 // Apply takes one row; rows that are not of the recorder only move the bounds.
 func (s *Set) Apply(r *event.Row, id load.RowID) {
-	if r.Type != event.Ledger && r.Flags&event.FlagSnapshot == 0 {
+	if live(r) {
 		if !s.seen || r.TS < s.begin {
 			s.begin = r.TS
 		}
@@ -111,6 +126,16 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			}
 		case "stop":
 			s.stop = true
+		case "scope":
+			if !s.scoped && string(r.Text2) != "whole host" {
+				s.scoped = true
+				s.holes = append(s.holes, Hole{Kind: Scope, CPU: -1, From: -1 << 62, To: 1 << 62, Whole: true, Rows: []load.RowID{id},
+					Text: "recorded was " + string(r.Text2) + ": what the rest of the host did is not in here"})
+			}
+		case "snapshot-begin":
+			s.shot, s.shotRow = true, id
+		case "snapshot-end":
+			s.shot = false
 		}
 	}
 }
@@ -128,6 +153,10 @@ func (s *Set) Finish(truncated *[event.MaxType]uint64, findings []string) {
 			Text: "the recording has no orderly end: what the recorder held then is missing"})
 	} else {
 		s.holes = append(s.holes, Hole{Kind: AfterEnd, CPU: -1, From: s.end + 1, To: 1 << 62, Text: "nothing after the recording ended was observed"})
+	}
+	if s.shot {
+		s.holes = append(s.holes, Hole{Kind: Snapshot, CPU: -1, From: -1 << 62, To: 1 << 62, Whole: true, Rows: []load.RowID{s.shotRow},
+			Text: "the snapshot at the start was not finished: processes, files and sockets that were there may be missing"})
 	}
 	for t, n := range truncated {
 		if n > 0 {
@@ -182,7 +211,7 @@ func (s *Set) For(from, to clock.Boot, events uint64) []Hole {
 		}
 		out = append(out, h)
 	}
-	rank := map[Kind]int{Damaged: 0, Lost: 1, NotAttached: 2, Truncated: 3, BeforeStart: 4, AfterEnd: 5}
+	rank := map[Kind]int{Damaged: 0, Lost: 1, Snapshot: 2, Scope: 3, NotAttached: 4, Truncated: 5, BeforeStart: 6, AfterEnd: 7}
 	slices.SortStableFunc(out, func(a, b Hole) int {
 		return cmp.Or(cmp.Compare(rank[a.Kind], rank[b.Kind]), cmp.Compare(a.From, b.From), cmp.Compare(a.Text, b.Text))
 	})

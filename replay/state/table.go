@@ -30,8 +30,9 @@ type Table struct {
 	Socks []Socket
 	Creds []Cred
 
-	// Begin and End are the first and last instants that rows speak of as happening.
+	// Begin and End are the first and last instants of which a row of an event or snapshot speaks.
 	Begin, End clock.Boot
+	begun      bool
 	Rows       uint64
 	// Truncated counts byte fields that were cut or unreadable, by event.
 	Truncated [event.MaxType]uint64
@@ -67,11 +68,11 @@ func NewTable() *Table {
 // (snapshots, totals) may come at any time and are reconciled by key.
 func (t *Table) Apply(r *event.Row, id load.RowID) Seen {
 	t.Rows++
-	if t.Rows == 1 || r.TS < t.Begin {
-		t.Begin = r.TS
-	}
-	if r.TS > t.End {
-		t.End = r.TS
+	if r.Type < event.Ledger { // what the recorder says of itself lies outside, too
+		if !t.begun || r.TS < t.Begin {
+			t.Begin, t.begun = r.TS, true
+		}
+		t.End = max(t.End, r.TS)
 	}
 	if r.Marks != 0 && r.Type < event.MaxType {
 		t.Truncated[r.Type]++
