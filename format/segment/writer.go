@@ -73,6 +73,7 @@ type Writer struct {
 	sum     summary
 	filter  filterBuilder
 	kept    [][]byte // bytes of the batches since synced, for Rewind
+	spare   [][]byte // memory for more of them
 	keptLen int64
 	dropped bool // some of them were given up
 
@@ -252,7 +253,7 @@ func (w *Writer) columns(c *event.Columns, e *BatchInfo, lost map[event.Type]uin
 		case e.Types: // no nulls: no bitmap
 			w.nulls = append(w.nulls, 0)
 			w.bufs = append(w.bufs, [2]int64{int64(len(w.body)), 0})
-			w.buffer(w.values(c, col))
+			w.fixed(c, col)
 		case 0: // only nulls
 			w.nulls = append(w.nulls, int64(c.N))
 			w.ready(w.zero((c.N + 7) / 8))
@@ -265,7 +266,7 @@ func (w *Writer) columns(c *event.Columns, e *BatchInfo, lost map[event.Type]uin
 			}
 			w.nulls = append(w.nulls, m.nulls)
 			w.ready(m.bytes)
-			w.buffer(w.values(c, col))
+			w.fixed(c, col)
 		}
 	}
 	place := w.enc.begin(true)
@@ -273,6 +274,30 @@ func (w *Writer) columns(c *event.Columns, e *BatchInfo, lost map[event.Type]uin
 	custom := w.enc.custom(place, "", e.custom(prev, lost))
 	h := w.enc.recordBatch(c.N, w.nulls, w.lens, w.bufs)
 	w.out = appendMessage(w.out, w.enc.finish(headerRecordBatch, h, int64(len(w.body)), custom), w.body)
+}
+
+// fixed appends the values buffer of a column. Many columns are zero in every row of a
+// batch although rows have them; those are not compressed each time.
+func (w *Writer) fixed(c *event.Columns, col event.Column) {
+	if b := w.values(c, col); allZero(b) {
+		w.ready(w.zero(len(b)))
+	} else {
+		w.buffer(b)
+	}
+}
+
+func allZero(b []byte) bool {
+	for ; len(b) >= 8; b = b[8:] {
+		if le64(b) != 0 {
+			return false
+		}
+	}
+	for _, v := range b {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // values returns the stored bytes of a column: boot time becomes wall time.
@@ -389,7 +414,11 @@ func (w *Writer) keep() {
 		w.kept, w.keptLen, w.dropped = nil, 0, true
 		return
 	}
-	w.kept = append(w.kept, append([]byte(nil), w.out...))
+	var b []byte
+	if n := len(w.spare); n > 0 {
+		b, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	w.kept = append(w.kept, append(b[:0], w.out...))
 	w.keptLen += int64(len(w.out))
 }
 
@@ -408,8 +437,11 @@ func (w *Writer) Synced(n int) {
 		if batches > 0 {
 			for _, b := range w.kept[:batches] {
 				w.keptLen -= int64(len(b))
+				if len(w.spare) < 8 {
+					w.spare = append(w.spare, b)
+				}
 			}
-			w.kept = append([][]byte(nil), w.kept[batches:]...)
+			w.kept = w.kept[:copy(w.kept, w.kept[batches:])]
 		}
 	}
 	w.synced = n
@@ -448,7 +480,7 @@ func (w *Writer) Rewind() (again []*event.Columns, whole bool, err error) {
 		w.sum.add(c, -1)
 		w.rows -= uint64(c.N)
 	}
-	w.off, w.entries, w.kept = off, w.entries[:w.synced], nil
+	w.off, w.entries, w.kept, w.spare = off, w.entries[:w.synced], nil, nil
 	return again, true, nil
 }
 
