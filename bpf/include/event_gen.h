@@ -216,7 +216,7 @@ _Static_assert(sizeof(struct hc_ev_cred_change) == 88, "cred_change size");
 _Static_assert(__builtin_offsetof(struct hc_ev_cred_change, old_cred) == 80, "cred_change.old_cred");
 _Static_assert(__builtin_offsetof(struct hc_ev_cred_change, call) == 84, "cred_change.call");
 
-/* A signal was generated; the actor is the sender. Child-exit and timer signals of the kernel are left out. */
+/* A signal was generated; the actor is the sender. Child-exit and timer signals of the kernel are left out, and what a process sends to its own threads without ending itself. */
 struct hc_ev_signal {
 	struct hc_hdr h;
 	__u64 target_start;

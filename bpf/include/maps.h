@@ -86,9 +86,8 @@ struct {
 
 /* Credential sets already described to the recorder, and their ids. */
 struct hc_cred_key {
-	u32 uid, euid, suid, fsuid;
-	u32 gid, egid, sgid, fsgid;
-	u64 eff, prm, bnd, inh, amb;
+	u32 uid, gid, suid, sgid, euid, egid, fsuid, fsgid; /* as they lie in struct cred */
+	u64 inh, prm, eff, bnd, amb;                        /* the same */
 	u32 securebits, userns;
 };
 struct {

@@ -10,35 +10,12 @@ static __always_inline u64 hc_pstart(struct task_struct *t)
 	return t->group_leader->start_boottime;
 }
 
-/* Eight ids lie together in struct cred, and so do the five capability sets, in these orders
- * since before the oldest kernel we support: one read each. */
-struct hc_cred_ids {
-	u32 uid, gid, suid, sgid, euid, egid, fsuid, fsgid;
-};
-struct hc_cred_caps {
-	u64 inh, prm, eff, bnd, amb;
-};
-
+/* Eight ids lie together in struct cred, and so do the five capability sets, in the order of the
+ * key since before the oldest kernel we support: one read each. */
 static __always_inline void hc_read_cred(struct hc_cred_key *k, const struct cred *c)
 {
-	struct hc_cred_ids ids = {};
-	struct hc_cred_caps caps = {};
-
-	bpf_core_read(&ids, sizeof(ids), &c->uid);
-	bpf_core_read(&caps, sizeof(caps), &c->cap_inheritable);
-	k->uid = ids.uid;
-	k->euid = ids.euid;
-	k->suid = ids.suid;
-	k->fsuid = ids.fsuid;
-	k->gid = ids.gid;
-	k->egid = ids.egid;
-	k->sgid = ids.sgid;
-	k->fsgid = ids.fsgid;
-	k->eff = caps.eff;
-	k->prm = caps.prm;
-	k->bnd = caps.bnd;
-	k->inh = caps.inh;
-	k->amb = caps.amb;
+	bpf_core_read(&k->uid, 8 * sizeof(u32), &c->uid);
+	bpf_core_read(&k->inh, 5 * sizeof(u64), &c->cap_inheritable);
 	k->securebits = BPF_CORE_READ(c, securebits);
 	k->userns = BPF_CORE_READ(c, user_ns, ns.inum);
 }

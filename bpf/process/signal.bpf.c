@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Signals, in the sender's context. What the kernel sends for every ended child and for timers
- * is left out: it says nothing that exit rows do not, and would double the cost of a process.
+ * is left out: it says nothing that exit rows do not, and would double the cost of a process. So
+ * is what a process sends to one of its own threads, unless it can end the process.
  */
 #include "../include/task.h"
 #include <bpf/bpf_tracing.h>
@@ -39,6 +40,9 @@ int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct
 		else if (!fault(sig))
 			return 0;
 	}
+	/* a runtime that prods its own threads (Go's preemption, glibc's setuid) tells nothing */
+	if (code == SI_TKILL && target == tgid && !group && !fault(sig) && sig != 9 && sig != 15)
+		return 0;
 	if (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid) && !bpf_map_lookup_elem(&hc_scope, &target))
 		return 0;
 	e = hc_reserve_in(hc_bulk, HC_SIGNAL, sizeof(*e));

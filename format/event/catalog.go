@@ -248,7 +248,7 @@ var Catalog = []Event{
 		{"old_cred", "cred.old", CU32, ColN1, Number, Public, Kernel, "id of the set it had"},
 		{"call", "cred.call", CU32, ColN2, Code, Public, Kernel, "system call number"},
 	}},
-	{SignalSent, "signal", "process", Bulk, 1, "A signal was generated; the actor is the sender. Child-exit and timer signals of the kernel are left out.", []Field{
+	{SignalSent, "signal", "process", Bulk, 1, "A signal was generated; the actor is the sender. Child-exit and timer signals of the kernel are left out, and what a process sends to its own threads without ending itself.", []Field{
 		{"sig", "signal.sig", CU32, ColN1, Signal, Public, Kernel, "signal number"},
 		{"code", "signal.code", CS32, ColN2, Code, Public, Kernel, "si_code: 0 kill, -6 tgkill, positive from the kernel"},
 		{"target_pid", "signal.pid", CU32, ColOPID, ProcID, Public, Kernel, "target process"},

@@ -1,0 +1,82 @@
+#!/bin/bash
+# Runs the kernel tests on stock Debian kernels under QEMU (software emulation; no KVM needed).
+#
+#	run.sh [5.10] [6.1] [6.12] [sid] ...	default: 6.1 6.12
+#
+# Needs Debian with apt; installs QEMU when it is missing. Kernels are kept in $HINDCAST_CACHE
+# (default: .cache in the repository). Prints one line per kernel; fails when a test does.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../../.." && pwd)
+cache=${HINDCAST_CACHE:-$top/.cache}/vm
+mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial" "$cache/kernel"
+[ $# -gt 0 ] || set -- 6.1 6.12
+
+missing=()
+command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+command -v cpio >/dev/null || missing+=(cpio)
+[ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
+if [ ${#missing[@]} -gt 0 ]; then
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+fi
+
+# An own apt configuration: the other suites of the mirror that this machine uses anyway.
+uri=$(apt-cache policy base-files | grep -oE 'https?://[^ ]+' | head -1)
+key=/usr/share/keyrings/debian-archive-keyring.gpg
+apt_opts=(-o "Dir::Etc::sourcelist=$cache/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+	-o "Dir::State::lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt" -o APT::Sandbox::User=root)
+
+# fetch VERSION: prints the path of its kernel image.
+fetch() {
+	local version=$1 suite pattern package dir=$cache/kernel/$1
+	case $version in
+	5.10) suite=bullseye pattern='^linux-image-5\.10\..*-cloud-amd64$' ;;
+	6.1) suite=bookworm pattern='^linux-image-6\.1\..*-cloud-amd64$' ;;
+	6.12) suite=trixie pattern='^linux-image-6\.12\..*-cloud-amd64$' ;;
+	sid) suite=sid pattern='^linux-binary-[0-9].*-cloud-amd64$' ;;
+	*) echo "run.sh: unknown kernel $version: use 5.10, 6.1, 6.12 or sid" >&2 && return 2 ;;
+	esac
+	if [ -z "$(find "$dir" -name 'vmlinuz*' -size +1M 2>/dev/null)" ]; then
+		echo "deb [signed-by=$key] $uri $suite main" >"$cache/apt/sources.list"
+		apt-get "${apt_opts[@]}" update -qq >&2
+		package=$(apt-cache "${apt_opts[@]}" search -n "$pattern" | cut -d' ' -f1 | grep -v unsigned | sort -V | tail -1)
+		[ -n "$package" ] || { echo "run.sh: no kernel package for $version in $suite" >&2 && return 1; }
+		(cd "$cache/apt" && apt-get "${apt_opts[@]}" download -qq "$package" >&2 && dpkg -x "$package"_*.deb "$dir" && rm -f "$package"_*.deb)
+	fi
+	find "$dir" -name 'vmlinuz*' -size +1M | head -1
+}
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+mkdir -p "$root/fs"/{bin,lib64,proc,sys,dev,tmp,etc,lib/x86_64-linux-gnu}
+cp /bin/busybox /bin/dash /bin/true /bin/sleep "$root/fs/bin/"
+ln -s dash "$root/fs/bin/sh"
+cp /lib64/ld-linux-x86-64.so.2 "$root/fs/lib64/"
+cp /lib/x86_64-linux-gnu/libc.so.6 "$root/fs/lib/x86_64-linux-gnu/"
+cp "$here/init" "$root/fs/init"
+(cd "$top" && CGO_ENABLED=0 go test -c -o "$root/fs/kerntest.test" ./bpf/kerntest)
+(cd "$root/fs" && find . | cpio -o -H newc --quiet | gzip -1) >"$root/initrd"
+
+failed=0
+for version in "$@"; do
+	image=$(fetch "$version")
+	log=$cache/$version.log
+	# cx16=off: the emulation of cmpxchg16b in QEMU 7.2 damages the flags and 6.12 dies of it.
+	timeout "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,cx16=off -smp 2 -m 2048 \
+		-nographic -no-reboot -kernel "$image" -initrd "$root/initrd" \
+		-append "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,yama,apparmor,bpf nokaslr mitigations=off ${TESTS:+TESTS=$TESTS}" \
+		</dev/null >"$log" 2>&1 || true
+	name=$(grep -ao 'kernel [0-9][^[:space:]]*' "$log" | head -1)
+	pass=$(grep -ac '^--- PASS' "$log" || true)
+	skip=$(grep -ac '^--- SKIP' "$log" || true)
+	if grep -aq '^exit status 0' "$log"; then
+		echo "ok   ${name:-$version}: $pass passed, $skip skipped"
+	else
+		failed=1
+		echo "FAIL ${name:-$version}: $pass passed, $skip skipped"
+		grep -aE -A12 '^--- FAIL|panic|Oops' "$log" | head -60 || true
+	fi
+	grep -a -B1 '^--- SKIP' "$log" | grep -avE '^(--- SKIP|--)' | sed 's/^/     skip: /' || true
+done
+exit $failed
