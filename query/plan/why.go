@@ -165,7 +165,7 @@ func (w *why) process(p state.ProcID, limit clock.Boot) clock.Boot {
 	}
 	g := w.m.Graph
 	// The program: the script where there is one that was written here, else the file.
-	var exec, script uint32 = cause.NoEdge, cause.NoEdge
+	exec, script := cause.NoEdge, cause.NoEdge
 	for _, i := range g.In(g.Node(graph.Process, uint32(p))) {
 		if e := &g.Edges[i]; e.Verb == graph.Exec && e.T0 < at && e.T0+1 >= at {
 			if e.Flags&graph.Script != 0 {
@@ -258,49 +258,41 @@ func (v view) command(m *state.Image) string {
 // over a connection that the writer had accepted, which explains it by itself.
 func (w *why) content(f state.FileID, at clock.Boot) (writer state.ProcID, when clock.Boot, inbound bool) {
 	writer = state.None
-	for !w.full() {
-		if w.seenFile[f] {
-			return writer, when, inbound
-		}
-		w.seenFile[f] = true
-		w.files = append(w.files, f)
-		i, others := w.maker(f, at)
-		if i == cause.NoEdge {
-			return writer, when, inbound
-		}
-		e := &w.m.Graph.Edges[i]
-		w.push(i)
-		of := len(w.main) - 1
-		for _, x := range others {
-			w.alternative(of, "also wrote it", x)
-		}
-		writer, when = w.m.Graph.Proc(e.From), max(e.T1, e.Start())
-		if when >= at {
-			when = at - 1
-		}
-		if writer == state.None {
-			return writer, when, inbound
-		}
-		if e.Verb != graph.Write {
-			return writer, when, inbound
-		}
-		next, nextAt := w.input(writer, when+1, e, of)
-		if next == cause.NoEdge {
-			return writer, when, inbound
-		}
-		ne := &w.m.Graph.Edges[next]
-		if ne.Verb == graph.Recv {
-			s := w.m.Graph.Sock(ne.From)
-			inbound = w.inboundSock(s)
-			if inbound {
-				w.stop = "remote end " + w.remote(s) + w.whose(s)
-			}
-			return writer, when, inbound
-		}
+	if w.full() || w.seenFile[f] {
+		return writer, when, inbound
+	}
+	w.seenFile[f] = true
+	w.files = append(w.files, f)
+	i, others := w.maker(f, at)
+	if i == cause.NoEdge {
+		return writer, when, inbound
+	}
+	e := &w.m.Graph.Edges[i]
+	w.push(i)
+	of := len(w.main) - 1
+	for _, x := range others {
+		w.alternative(of, "also wrote it", x)
+	}
+	writer, when = w.m.Graph.Proc(e.From), max(e.T1, e.Start())
+	if when >= at {
+		when = at - 1
+	}
+	if writer == state.None || e.Verb != graph.Write {
+		return writer, when, inbound
+	}
+	next, nextAt := w.input(writer, when+1, e, of)
+	if next == cause.NoEdge {
+		return writer, when, inbound
+	}
+	ne := &w.m.Graph.Edges[next]
+	if ne.Verb != graph.Recv {
 		// Through a file or pipe: go on with its content. The descent stays that of the first writer.
-		first, firstWhen := writer, when
-		_, _, in := w.content(w.m.Graph.Object(ne.From), nextAt)
-		return first, firstWhen, in
+		_, _, inbound = w.content(w.m.Graph.Object(ne.From), nextAt)
+		return writer, when, inbound
+	}
+	s := w.m.Graph.Sock(ne.From)
+	if inbound = w.inboundSock(s); inbound {
+		w.stop = "remote end " + w.remote(s) + w.whose(s)
 	}
 	return writer, when, inbound
 }
@@ -317,7 +309,7 @@ func (w *why) maker(f state.FileID, at clock.Boot) (best uint32, others []uint32
 	sum := map[graph.Node]*by{}
 	var order []graph.Node
 	best = cause.NoEdge
-	var name uint32 = cause.NoEdge
+	name := cause.NoEdge
 	for _, i := range g.In(g.Node(graph.File, uint32(f))) {
 		e := &g.Edges[i]
 		if e.T0 >= at {

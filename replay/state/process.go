@@ -239,7 +239,9 @@ func (t *Table) actor(r *event.Row, id load.RowID) ProcID {
 		return p
 	}
 	t.touchImage(p, r)
-	if r.Flags&event.FlagThread == 0 || len(q.Creds) == 0 {
+	// Threads change credentials one by one, each with a row: only of a process with a single
+	// thread does any row say what they are now.
+	if t.Procs[p].Threads == 1 && r.TID == r.PID || len(t.Procs[p].Creds) == 0 {
 		t.touchCred(p, r.TS, t.cred(id, r.Cred), CredSeen, id)
 	}
 	return p
