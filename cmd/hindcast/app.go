@@ -68,8 +68,8 @@ func newApp(w world) *cli.App {
 		},
 	}
 	app.Commands = []*cli.Command{
-		infoCommand(w), psCommand(w), whyCommand(w), blastCommand(w), traceCommand(w), eventsCommand(w), fieldsCommand(w),
-		dropsCommand(w), lsCommand(w), verifyCommand(w), repairCommand(w), bundleCommand(w), versionCommand(w),
+		recordCommand(w), infoCommand(w), psCommand(w), whyCommand(w), blastCommand(w), traceCommand(w), eventsCommand(w), fieldsCommand(w),
+		dropsCommand(w), lsCommand(w), verifyCommand(w), repairCommand(w), bundleCommand(w), doctorCommand(w), versionCommand(w),
 	}
 	app.Commands = append(app.Commands, helpCommand(w, app))
 	for _, c := range app.Commands {

@@ -168,8 +168,6 @@ var aliases = map[string][]string{
 	"net.rport":    {"fd.rport"},
 	"net.lport":    {"fd.lport"},
 	"net.proto":    {"fd.l4proto"},
-	"exec.exe":     {"evt.arg.exe"},
-	"signal.sig":   {"evt.arg.sig"},
 }
 
 func buildFields() []*Field {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+func recordCommand(w world) *cli.Command {
+	return &cli.Command{
+		Name:      "record",
+		Usage:     "record this host, or one command and what it starts",
+		ArgsUsage: "[-w DIR] [--duration TIME] [--profile NAME] [-- CMD ARGS...]",
+		Description: `Without CMD the whole host is recorded until INT or TERM, or for --duration. With CMD the recording ends
+with it, and its exit code becomes that of record. The end of a recording drains, seals and prints one
+line of summary; a second INT ends at once, and what was written stays readable.
+Needs Linux, root (CAP_BPF, CAP_PERFMON and more: hindcast doctor says which) and a kernel with BTF.
+exit codes: 0 ok, 1 failed, 2 usage, 5 this host cannot record
+with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot be executed, 127 CMD not found`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "`DIR` to write to; default: a new one named by time in $HINDCAST_DIR or ./hindcast-data"},
+			&cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "`TIME` to record for, such as 30s or 10min"},
+			&cli.StringFlag{Name: "profile", Value: "standard", Usage: "`NAME`: minimal (processes, credentials, connections), standard or forensic (more detail, more cost)"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no summary"},
+		},
+		Action: func(c *cli.Context) error { return record(c, w) },
+	}
+}
+
+var profiles = []string{"minimal", "standard", "forensic"}
+
+func knownProfile(name string) error {
+	for _, p := range profiles {
+		if p == name {
+			return nil
+		}
+	}
+	return usage("E_FLAG_VALUE", "unknown profile `"+name+"`", "profiles are "+strings.Join(profiles, ", "))
+}
