@@ -253,7 +253,7 @@ func (d *demo) tree(t *testing.T) {
 		if got := d.inodes(t, p.Image.Evidence); !got[inode{f.Dev, f.Ino}] {
 			t.Errorf("%s %v: program %v by rows %v, its own log says %d:%d", f.Role, keyOf(f), got, p.Image.Evidence, f.Dev, f.Ino)
 		}
-		if f.Role != "payload" && p.Image.Exe != f.Path { // the payload's path is gone by the time some of it is logged
+		if p.Image.Exe != f.Path {
 			t.Errorf("%s %v: program %q, its own log says %q", f.Role, keyOf(f), p.Image.Exe, f.Path)
 		}
 	}

@@ -141,6 +141,13 @@ func Describe(role string, pid int) (Fact, error) {
 	return f, nil
 }
 
+// Stat returns the identity of a file.
+func Stat(path string) (dev, ino uint64, err error) {
+	var st syscall.Stat_t
+	err = syscall.Stat(path, &st)
+	return st.Dev, st.Ino, err
+}
+
 // ParseStat returns the parent and the start of a process in clock ticks from the
 // text of /proc/PID/stat. The name in it may hold blanks and brackets.
 func ParseStat(b []byte) (ppid int, start uint64, err error) {

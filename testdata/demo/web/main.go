@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 
 	"hindcast/testdata/demo/truth"
 )
@@ -96,6 +97,14 @@ func ping(facts *truth.Log, host, note string) ([]byte, error) {
 			return nil, err
 		}
 		sh.Note = note
+		if sh.Ino == 0 { // it has ended already: the program is still known
+			if sh.Path, err = filepath.EvalSymlinks(cmd.Path); err != nil {
+				return nil, err
+			}
+			if sh.Dev, sh.Ino, err = truth.Stat(sh.Path); err != nil {
+				return nil, err
+			}
+		}
 		if err := facts.Write(sh); err != nil {
 			return nil, err
 		}
