@@ -2,7 +2,10 @@
 
 package main
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // sample is one window: ns per operation.
 type sample = float64
@@ -16,6 +19,12 @@ func ratios(off, on []sample) []float64 {
 		r[i] = on[i] / ((off[i] + off[i+1]) / 2)
 	}
 	return r
+}
+
+// median returns the middle value; of an odd number of them.
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
 }
 
 // mean returns the mean and the half width of its 95 % interval (Student's t).

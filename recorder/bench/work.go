@@ -165,13 +165,34 @@ func flood(dir string) (func(int) error, error) {
 	}, nil
 }
 
+// paced is the same at 50,000 rounds a second, about 100,000 events.
+func paced(dir string) (func(n int) error, error) {
+	const rate = 50_000
+	do, err := flood(dir)
+	if err != nil {
+		return nil, err
+	}
+	var due time.Time
+	return func(n int) error {
+		if now := time.Now(); due.Before(now.Add(-time.Second)) {
+			due = now // the first call, or one after a pause
+		}
+		due = due.Add(time.Duration(n) * time.Second / rate)
+		if err := do(n); err != nil {
+			return err
+		}
+		time.Sleep(time.Until(due))
+		return nil
+	}, nil
+}
+
 // serve is the worker: it reads "NAME MICROSECONDS" lines and answers each with
 // "OPERATIONS NANOSECONDS".
 func serve(dir string) error {
 	runtime.LockOSThread()
 	do := map[string]func(int) error{}
-	step := map[string]int{"flood": 100}
-	for _, w := range append(works, work{name: "flood", step: 100, make: flood}) {
+	step := map[string]int{}
+	for _, w := range append(works, work{name: "flood", step: 100, make: flood}, work{name: "paced", step: 500, make: paced}) {
 		f, err := w.make(dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
