@@ -5,6 +5,7 @@ package kerntest
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
@@ -219,6 +221,32 @@ func owned(t testing.TB, r *event.Row, pid int, ticks uint64) {
 	}
 }
 
+// lengths tells whether the kernel has the tracepoints that sends and receives are seen by (6.3
+// on). Where it has them, their hooks must be attached.
+func lengths(t testing.TB) bool {
+	t.Helper()
+	set := programs(t)
+	kernel, err := btf.LoadKernelSpec()
+	must(t, err)
+	var def *btf.Typedef
+	if errors.Is(kernel.TypeByName("btf_trace_sock_send_length", &def), btf.ErrNotFound) {
+		return false
+	}
+	for _, n := range []string{"hc_sock_send", "hc_sock_recv"} {
+		if h := set.Hook(n); !h.Attached() {
+			t.Fatalf("%s is not attached: %v", n, h.Err)
+		}
+	}
+	return true
+}
+
+func needLengths(t testing.TB) {
+	t.Helper()
+	if !lengths(t) {
+		t.Skip("needs tracepoints sock_send_length and sock_recv_length (kernel 6.3)")
+	}
+}
+
 func mirror(isn uint64) uint64 { return isn<<32 | isn>>32 }
 
 func TestTCP(t *testing.T) {
@@ -312,6 +340,9 @@ func testTCP(t *testing.T, on, to netip.Addr) {
 		{self, selfTicks, serverCookie, serverIno, server, client, 1},
 		{self, selfTicks, serverCookie, serverIno, server, client, 2},
 	} {
+		if !lengths(t) {
+			break
+		}
 		r := one(t, rows, typ(event.SockFirst), onCookie(s.cookie), func(r *event.Row) bool { return r.Op == s.dir })
 		owned(t, r, s.pid, s.ticks)
 		ends(t, r, s.from, s.peer, unix.IPPROTO_TCP)
@@ -450,6 +481,7 @@ func TestNeverAccepted(t *testing.T) {
 
 // TestSocketOfTwo: a child that inherits a connection and uses it gets a row of its own.
 func TestSocketOfTwo(t *testing.T) {
+	needLengths(t)
 	var client uint64
 	var pids []uint32
 	rows := record(t, func() {
@@ -505,6 +537,7 @@ func totals(rows []event.Row, c uint64) map[netip.AddrPort][]event.Row {
 }
 
 func TestUDP(t *testing.T) {
+	needLengths(t)
 	for _, c := range []struct {
 		name, bind, to string
 		connect        bool
@@ -612,10 +645,13 @@ func TestUDP(t *testing.T) {
 // TestUDPManyPeersAndThreads sends from several threads through one socket to more peers than a
 // socket has places, and asks that every datagram is in some total with the right peer.
 func TestUDPManyPeersAndThreads(t *testing.T) {
+	needLengths(t)
 	const peers, threads, each = 9, 4, 400
 	var c uint64
 	var to [peers]netip.AddrPort
 	var fds [peers]int
+	set := programs(t)
+	before := set.Hook("hc_sock_send").Missed()
 	rows := record(t, func() {
 		fd, _ := udp(t, netip.MustParseAddr("127.0.0.1"))
 		c = cookie(fd)
@@ -643,16 +679,24 @@ func TestUDPManyPeersAndThreads(t *testing.T) {
 			unix.Close(fd)
 		}
 	})
+	// From 7.0 the kernel may preempt a program and then skips it for everybody else on that cpu:
+	// those are known by number.
+	missed := set.Hook("hc_sock_send").Missed() - before
+	if missed > 0 {
+		t.Logf("the kernel skipped %d runs", missed)
+	}
 	got := totals(rows, c)
+	var short uint64
 	for p, a := range to {
 		var ops, bytes uint64
 		for _, r := range got[a] {
 			ops += uint64(r.OpsOut)
 			bytes += r.BytesOut
 		}
-		eq(t, fmt.Sprint("datagrams to ", a), ops, threads*each)
-		eq(t, fmt.Sprint("bytes to ", a), bytes, uint64(threads*each*(p+1)))
+		eq(t, fmt.Sprint("bytes to ", a), bytes, ops*uint64(p+1))
+		short += threads*each - ops
 	}
+	eq(t, "datagrams in no total", short, missed)
 	eq(t, "peers", len(got), peers)
 }
 
@@ -689,6 +733,7 @@ func rowsOf(t testing.TB, h *bpf.Hook) (rows []event.Row) {
 // TestUDPSweep: what an idle socket holds is told once by the walk, and at the close only what
 // came after it. The walk is of sockets in every network namespace.
 func TestUDPSweep(t *testing.T) {
+	needLengths(t)
 	set := programs(t)
 	sweep := set.Hook("hc_iter_udp_total")
 	check := func(t *testing.T) {
@@ -741,6 +786,7 @@ func TestUDPSweep(t *testing.T) {
 }
 
 func TestUnixPair(t *testing.T) {
+	needLengths(t)
 	var fds [2]int
 	var c, ino [2]uint64
 	rows := record(t, func() {

@@ -341,6 +341,7 @@ func TestSnapshot(t *testing.T) {
 // TestScope records two of three processes: what the third does on the same sockets makes no row,
 // neither in its own context nor in softirq.
 func TestScope(t *testing.T) {
+	needLengths(t)
 	set := loadHooks(t, bpf.Options{Scoped: true}, "hc_tcp_state", "hc_sock_send", "hc_sock_recv", "hc_accept4")
 	lfd, laddr := listenTCP(t, netip.MustParseAddr("127.0.0.1"), 4)
 	defer unix.Close(lfd)
@@ -377,6 +378,7 @@ func TestScope(t *testing.T) {
 
 // TestRecorderLeavesItselfOut: a recorder's own connections make no rows and are counted.
 func TestRecorderLeavesItselfOut(t *testing.T) {
+	needLengths(t)
 	set := loadHooks(t, bpf.Options{}, "hc_tcp_state", "hc_sock_send", "hc_sock_recv", "hc_accept4")
 	lfd, laddr := listenTCP(t, netip.MustParseAddr("127.0.0.1"), 4)
 	c, err := dial(laddr)

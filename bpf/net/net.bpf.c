@@ -423,23 +423,40 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 	return 0;
 }
 
-/* Sends a copy of a flow. */
-static __always_inline bool tell_flow(const struct hc_udp *u, const struct hc_flow *f, u32 reason)
+/* A row for a flow's totals; the caller fills it under the lock, then sends it. */
+static __always_inline struct hc_ev_sock_total *total_row(void)
 {
-	struct hc_ev_sock_total *e = hc_reserve_in(hc_bulk, HC_SOCK_TOTAL, sizeof(*e));
+	struct hc_ev_sock_total *e = bpf_ringbuf_reserve(&hc_bulk, sizeof(*e), 0);
+
+	if (e)
+		hc_zero(e);
+	return e;
+}
+
+/* Takes the row, or counts that there was no room for it; a row nothing was written to goes back. */
+static __always_inline void send_total(struct hc_ev_sock_total *e, bool filled)
+{
+	u64 seq;
 
 	if (!e) {
-		hc_next_seq(false);
-		return false;
+		if (filled) {
+			hc_next_seq(false);
+			hc_count(HC_SEEN, HC_SOCK_TOTAL);
+			hc_count(HC_RING_FULL, HC_SOCK_TOTAL);
+		}
+		return;
 	}
-	hc_zero(e);
+	if (!filled) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	hc_count(HC_SEEN, HC_SOCK_TOTAL);
+	seq = hc_next_seq(false);
 	e->h.type = HC_SOCK_TOTAL;
 	e->h.cpu = bpf_get_smp_processor_id();
 	e->h.ts = bpf_ktime_get_boot_ns();
-	e->h.seq = hc_next_seq(false);
-	hc_flow_fill(e, u, f, reason);
+	e->h.seq = seq;
 	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
-	return true;
 }
 
 static __always_inline struct hc_flow *find_flow(struct hc_udp *u, u32 pid, u64 pstart, u32 image,
@@ -471,6 +488,89 @@ static __always_inline void count_flow(struct hc_flow *f, u32 dir, u32 n, u64 no
 	f->last = now;
 }
 
+/* The peer of a datagram: of the connection, or zeros for the hooks below to have told better. */
+static __always_inline void connected_peer(struct hc_peer *p, struct sock *sk)
+{
+	p->family = sk->__sk_common.skc_family;
+	if (sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return;
+	p->port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (p->family == AF_INET) {
+		p->addr[0] = sk->__sk_common.skc_daddr;
+		return;
+	}
+	bpf_probe_read_kernel(p->addr, 16, &sk->__sk_common.skc_v6_daddr);
+	if (hc_mapped(p->addr)) {
+		p->family = AF_INET;
+		p->addr[0] = p->addr[1] >> 32;
+		p->addr[1] = 0;
+	}
+}
+
+/* The socket's own end, which bind or connect may have set since. Without the lock: whoever
+ * writes it writes the same. */
+static __always_inline void own_end(struct hc_udp *u, struct sock *sk)
+{
+	u64 l[2] = {};
+
+	u->cookie = bpf_get_socket_cookie(sk);
+	u->netns = sk->__sk_common.skc_net.net->ns.inum;
+	u->lport = sk->__sk_common.skc_num;
+	if (sk->__sk_common.skc_family == AF_INET6) {
+		bpf_probe_read_kernel(l, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		if (hc_mapped(l)) {
+			l[0] = l[1] >> 32;
+			l[1] = 0;
+		}
+	} else {
+		l[0] = sk->__sk_common.skc_rcv_saddr;
+	}
+	u->laddr[0] = l[0];
+	u->laddr[1] = l[1];
+}
+
+/*
+ * Gives a flow a place and counts its first datagram. Who we are takes helper calls, so the lock
+ * is taken again, and a sibling may have been faster. A row is reserved first, for the flow that
+ * may lose its place: under the lock it is too late. Returns whether the direction is new.
+ */
+static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct task_struct *t,
+				     const struct hc_peer *peer, u32 dir, u32 n, u64 now)
+{
+	struct hc_ev_sock_total *e = total_row();
+	struct hc_owner o;
+	struct hc_flow *f;
+	bool evict = false, first;
+
+	own_end(u, sk);
+	hc_owner_of(&o, t);
+	bpf_spin_lock(&u->lock);
+	f = find_flow(u, o.pid, o.pstart, o.image, peer);
+	if (!f) {
+		f = &u->flow[0];
+		for (int i = 1; i < HC_FLOWS; i++)
+			if (f->o.pid && (!u->flow[i].o.pid || u->flow[i].last < f->last))
+				f = &u->flow[i];
+		evict = hc_flow_pending(f);
+		if (evict && e)
+			hc_flow_fill(e, u, f, HC_FLOW_EVICT);
+		__builtin_memset(f, 0, sizeof(*f));
+		f->o = o;
+		f->addr[0] = peer->addr[0];
+		f->addr[1] = peer->addr[1];
+		f->port = peer->port;
+		f->family = peer->family;
+		f->t0 = now;
+		f->sent = now;
+	}
+	count_flow(f, dir, n, now);
+	first = !(f->told & dir);
+	f->told |= dir;
+	bpf_spin_unlock(&u->lock);
+	send_total(e, evict);
+	return first;
+}
+
 /*
  * UDP: totals per process, socket and peer. A connected socket has one peer; otherwise the
  * address hooks below noted it for this thread a moment ago. A program that receives without
@@ -481,11 +581,12 @@ static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
 	struct task_struct *t = bpf_get_current_task_btf();
 	u32 pid = t->tgid, image = (u32)t->self_exec_id, tid = t->pid;
 	u64 pstart = hc_pstart(t), now;
+	struct hc_ev_sock_total *total;
 	struct hc_ev_sock *e;
-	struct hc_flow *f, old;
+	struct hc_flow *f = NULL;
 	struct hc_peer peer = {};
 	struct hc_udp *u;
-	bool first = false, told = false;
+	bool first = false, tick = false;
 
 	if (hc_skip(HC_SOCK_TOTAL))
 		return 0;
@@ -495,24 +596,8 @@ static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
 			hc_count(HC_BUSY, HC_SOCK_TOTAL);
 		return 0;
 	}
-	if (sk->__sk_common.skc_state == TCP_ESTABLISHED) {
-		peer.port = bpf_ntohs(sk->__sk_common.skc_dport);
-		peer.family = sk->__sk_common.skc_family;
-		if (peer.family == AF_INET6) {
-			bpf_probe_read_kernel(peer.addr, 16, &sk->__sk_common.skc_v6_daddr);
-			if (hc_mapped(peer.addr)) {
-				peer.family = AF_INET;
-				peer.addr[0] = peer.addr[1] >> 32;
-				peer.addr[1] = 0;
-			}
-		} else {
-			peer.addr[0] = sk->__sk_common.skc_daddr;
-		}
-	} else {
-		peer.family = sk->__sk_common.skc_family;
-	}
+	connected_peer(&peer, sk);
 	now = bpf_ktime_get_boot_ns();
-	old.o.pid = 0;
 	bpf_spin_lock(&u->lock);
 	for (int i = 0; i < HC_PEERS; i++) {
 		struct hc_peer *x = &u->peer[i];
@@ -525,72 +610,31 @@ static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
 			x->tid = 0;
 		}
 	}
-	f = NULL;
 	if (ret >= 0)
 		f = find_flow(u, pid, pstart, image, &peer);
 	if (f) {
 		count_flow(f, dir, ret, now);
 		first = !(f->told & dir);
 		f->told |= dir;
-		if (now - f->sent >= HC_FLOW_INTERVAL) {
+		tick = now - f->sent >= HC_FLOW_INTERVAL;
+		if (tick)
 			f->sent = now;
-			f->told_ops = f->ops_in + f->ops_out;
-			old = *f;
-		}
 	}
 	bpf_spin_unlock(&u->lock);
 	if (ret < 0)
 		return 0;
-	if (!f) {
-		/* A new flow. Who we are takes helper calls, so the lock is taken again, and a
-		 * sibling may have been faster. */
-		struct {
-			u8 laddr[16], raddr[16];
-			u32 netns;
-			u16 lport, rport;
-			u8 family, proto;
-		} w;
-		struct hc_owner o;
-		u64 cookie = bpf_get_socket_cookie(sk);
-
-		hc_owner_of(&o, t);
-		hc_set_tuple(&w, sk, HC_DIRECT);
+	if (!f)
+		first = new_flow(sk, u, t, &peer, dir, ret, now);
+	if (tick) { /* without a row it stays to be told */
+		total = total_row();
 		bpf_spin_lock(&u->lock);
-		u->cookie = cookie;
-		u->netns = w.netns;
-		u->lport = w.lport;
-		__builtin_memcpy(u->laddr, w.laddr, 16);
 		f = find_flow(u, pid, pstart, image, &peer);
-		if (!f) {
-			f = &u->flow[0];
-			for (int i = 1; i < HC_FLOWS; i++)
-				if (f->o.pid && (!u->flow[i].o.pid || u->flow[i].last < f->last))
-					f = &u->flow[i];
-			if (hc_flow_pending(f)) {
-				old = *f;
-				told = true;
-			}
-			__builtin_memset(f, 0, sizeof(*f));
-			f->o = o;
-			f->addr[0] = peer.addr[0];
-			f->addr[1] = peer.addr[1];
-			f->port = peer.port;
-			f->family = peer.family;
-			f->t0 = now;
-			f->sent = now;
+		if (f && total) {
+			hc_flow_fill(total, u, f, HC_FLOW_TICK);
+			f->told_ops = f->ops_in + f->ops_out;
 		}
-		count_flow(f, dir, ret, now);
-		first = !(f->told & dir);
-		f->told |= dir;
 		bpf_spin_unlock(&u->lock);
-	}
-	/* What could not be told stays to be told, except of a flow that lost its place. */
-	if (old.o.pid && !tell_flow(u, &old, told ? HC_FLOW_EVICT : HC_FLOW_TICK) && !told) {
-		bpf_spin_lock(&u->lock);
-		f = find_flow(u, pid, pstart, image, &peer);
-		if (f)
-			f->told_ops = 0;
-		bpf_spin_unlock(&u->lock);
+		send_total(total, f);
 	}
 	if (!first)
 		return 0;
@@ -737,8 +781,8 @@ int hc_recvmsg6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_release")
 int hc_sock_release(struct bpf_sock *ctx)
 {
+	struct hc_ev_sock_total *e;
 	struct hc_udp *u;
-	struct hc_flow f;
 	bool pending;
 
 	if (ctx->protocol != IPPROTO_UDP)
@@ -747,13 +791,18 @@ int hc_sock_release(struct bpf_sock *ctx)
 	if (!u)
 		return 1;
 	for (int i = 0; i < HC_FLOWS; i++) {
+		struct hc_flow *f = &u->flow[i];
+
+		if (!hc_flow_pending(f)) /* nobody counts any more: the last descriptor is gone */
+			continue;
+		e = total_row();
 		bpf_spin_lock(&u->lock);
-		pending = hc_flow_pending(&u->flow[i]);
-		f = u->flow[i];
-		u->flow[i].told_ops = f.ops_in + f.ops_out;
+		pending = hc_flow_pending(f); /* a sweep may have told it just now */
+		if (pending && e)
+			hc_flow_fill(e, u, f, HC_FLOW_CLOSE);
+		f->told_ops = f->ops_in + f->ops_out;
 		bpf_spin_unlock(&u->lock);
-		if (pending)
-			tell_flow(u, &f, HC_FLOW_CLOSE);
+		send_total(e, pending);
 	}
 	return 1;
 }
