@@ -133,9 +133,17 @@ func (p *printer) at(t answer.Time, layout string) string {
 	return t.Wall.Time().In(p.o.Loc).Format(layout)
 }
 
-// clock prints a time of day to the second, ms to the millisecond.
-func (p *printer) clock(t answer.Time) string { return p.at(t, "15:04:05") }
+// clock prints a time of day to the second, or finer where the view covers less than a minute; ms to
+// the millisecond.
+func (p *printer) clock(t answer.Time) string { return p.at(t, p.layout()) }
 func (p *printer) ms(t answer.Time) string    { return p.at(t, "15:04:05.000") }
+
+func (p *printer) layout() string {
+	if d := p.end - p.begin; d >= 0 && d < clock.Wall(time.Minute) {
+		return "15:04:05.000"
+	}
+	return "15:04:05"
+}
 
 // zone names the zone that times are in.
 func (p *printer) zone() string {
@@ -146,11 +154,11 @@ func (p *printer) zone() string {
 // span prints "2026-11-02 03:10:00 → 03:22:14 UTC (12m14s)".
 func (p *printer) span(from, to clock.Wall) string {
 	a, b := from.Time().In(p.o.Loc), to.Time().In(p.o.Loc)
-	end := b.Format("15:04:05")
+	end := b.Format(p.layout())
 	if p.multiDay() {
 		end = b.Format("2006-01-02 15:04:05")
 	}
-	return p.ours(fmt.Sprintf("%s → %s %s (%s)", a.Format("2006-01-02 15:04:05"), end, p.zone(), Duration(b.Sub(a))))
+	return p.ours(fmt.Sprintf("%s → %s %s (%s)", a.Format("2006-01-02 "+p.layout()), end, p.zone(), Duration(b.Sub(a))))
 }
 
 // Duration prints a length of time in two units at most.
@@ -275,7 +283,7 @@ func (p *printer) gap(g answer.Gap) string {
 	if g.Kind == "lost" || g.Kind == "damaged" {
 		role = red
 	}
-	b.WriteString(p.color(role, pad(p.val(strings.ReplaceAll(g.Kind, "_", " ")), 13)))
+	b.WriteString(p.color(role, pad(p.val(strings.ReplaceAll(g.Kind, "_", " ")), 14)))
 	b.WriteString(" ")
 	b.WriteString(p.val(g.Text))
 	if !g.Whole && g.Kind != "before_start" && g.Kind != "after_end" && (g.From.Wall != 0 || g.To.Wall != 0) && g.To.Wall != g.From.Wall {
