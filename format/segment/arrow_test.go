@@ -2,6 +2,8 @@ package segment_test
 
 import (
 	"bytes"
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -125,3 +127,85 @@ func arrowRows(t *testing.T, b []byte) (n int) {
 	}
 	return n
 }
+
+// arrowRecord makes arrow's form of a batch: the same columns, nulls and dictionaries.
+func arrowRecord(c *event.Columns) arrow.Record {
+	mem := memory.NewGoAllocator()
+	var fields []arrow.Field
+	var cols []arrow.Array
+	for col := event.Column(0); col < event.NumColumns; col++ {
+		info := event.ColumnTable[col]
+		valid := make([]bool, c.N)
+		for i, t := range c.Type {
+			valid[i] = t.Has()>>col&1 != 0
+		}
+		bits := memory.NewBufferBytes(bitmapOf(valid))
+		nulls := 0
+		for _, v := range valid {
+			if !v {
+				nulls++
+			}
+		}
+		typ := map[event.Kind]arrow.DataType{event.U8: arrow.PrimitiveTypes.Uint8, event.U16: arrow.PrimitiveTypes.Uint16, event.U32: arrow.PrimitiveTypes.Uint32,
+			event.U64: arrow.PrimitiveTypes.Uint64, event.I32: arrow.PrimitiveTypes.Int32, event.I64: arrow.PrimitiveTypes.Int64,
+			event.Time: arrow.FixedWidthTypes.Timestamp_ns, event.Dict: arrow.PrimitiveTypes.Uint32}[info.Kind]
+		values := memory.NewBufferBytes(c.Fixed(col))
+		data := array.NewData(typ, c.N, []*memory.Buffer{bits, values}, nil, nulls, 0)
+		a := array.MakeFromData(data)
+		if d := c.Dict(col); d != nil {
+			b := array.NewBinaryBuilder(mem, arrow.BinaryTypes.Binary)
+			for i := range d.Len() {
+				b.Append(d.Value(uint32(i)))
+			}
+			dt := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Uint32, ValueType: arrow.BinaryTypes.Binary}
+			a, typ = array.NewDictionaryArray(dt, a, b.NewArray()), dt
+		}
+		fields = append(fields, arrow.Field{Name: info.Name, Type: typ, Nullable: true})
+		cols = append(cols, a)
+	}
+	return array.NewRecord(arrow.NewSchema(fields, nil), cols, int64(c.N))
+}
+
+func bitmapOf(valid []bool) []byte {
+	b := make([]byte, (len(valid)+7)/8)
+	for i, v := range valid {
+		if v {
+			b[i/8] |= 1 << (i % 8)
+		}
+	}
+	return b
+}
+
+// BenchmarkArrowWrite is BenchmarkWrite with arrow's own writer: no digests, no index. Its
+// records are made beforehand.
+func BenchmarkArrowWrite(b *testing.B) {
+	for _, rows := range []int{16384, 4096, 512} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			var recs []arrow.Record
+			for _, c := range hostBatches(rows, 8) {
+				recs = append(recs, arrowRecord(c))
+			}
+			var f counter
+			w := ipc.NewWriter(&f, ipc.WithSchema(recs[0].Schema()), ipc.WithZstd())
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := cpuTime()
+			b.ResetTimer()
+			for i := range b.N {
+				if err := w.Write(recs[i%len(recs)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			runtime.ReadMemStats(&after)
+			n := float64(b.N) * float64(rows)
+			perSecond(b, n, start)
+			b.ReportMetric(float64(f)/n, "bytes/row")
+			b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/n, "alloc/row")
+		})
+	}
+}
+
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }

@@ -180,9 +180,10 @@ func (x *batchBytes) decode(d *decoder, cols uint64, c *event.Columns) *Finding 
 	}
 }
 
-// buffer returns buffer i decompressed; it must have exactly want bytes, or any number up
-// to the budget when want is negative. The result is valid until the next call.
-func (x *batchBytes) buffer(d *decoder, m *message, body []byte, i int, want int64) ([]byte, *Finding) {
+// buffer returns buffer i decompressed; it must have exactly want bytes. The result lies in
+// dst when that has room, else in the decoder's memory until the next call, or in the file's
+// own bytes.
+func (x *batchBytes) buffer(d *decoder, m *message, body []byte, i int, want int64, dst []byte) ([]byte, *Finding) {
 	if 16*i+16 > len(m.buffers) {
 		return nil, x.bad(BadMessage, "buffer %d is missing", i)
 	}
@@ -202,7 +203,7 @@ func (x *batchBytes) buffer(d *decoder, m *message, body []byte, i int, want int
 	if stored {
 		raw = int64(len(b))
 	}
-	if want >= 0 && raw != want || raw < 0 {
+	if raw != want {
 		return nil, x.bad(BadMessage, "buffer %d has %d bytes, want %d", i, raw, want)
 	}
 	if x.budget -= raw; x.budget < 0 {
@@ -211,10 +212,13 @@ func (x *batchBytes) buffer(d *decoder, m *message, body []byte, i int, want int
 	if stored || n == 0 {
 		return b, nil
 	}
-	if int64(cap(d.raw)) < raw {
-		d.raw = make([]byte, 0, raw)
+	if int64(cap(dst)) < raw {
+		if int64(cap(d.raw)) < raw {
+			d.raw = make([]byte, 0, raw)
+		}
+		dst = d.raw
 	}
-	out, err := d.zr.DecodeAll(b, d.raw[:0:raw])
+	out, err := d.zr.DecodeAll(b, dst[:0:raw])
 	if err != nil || int64(len(out)) != raw {
 		return nil, x.bad(BadMessage, "buffer %d: decompress: %v", i, err)
 	}
@@ -226,7 +230,7 @@ func (x *batchBytes) dictionary(d *decoder, m *message, body []byte, dict *event
 	if m.codec != codecZSTD || len(m.nodes) != 16 || len(m.buffers) != 48 || n < 0 || n > MaxRows || int64(le64(m.nodes)) != n || le64(m.nodes[8:]) != 0 {
 		return x.bad(BadMessage, "dictionary %d of %d values", m.dict, n)
 	}
-	b, f := x.buffer(d, m, body, 1, 4*(n+1))
+	b, f := x.buffer(d, m, body, 1, 4*(n+1), nil)
 	if f != nil {
 		return f
 	}
@@ -243,10 +247,10 @@ func (x *batchBytes) dictionary(d *decoder, m *message, body []byte, dict *event
 	if dict.Offsets[0] != 0 {
 		return x.bad(BadMessage, "dictionary %d: offsets do not begin at 0", m.dict)
 	}
-	if b, f = x.buffer(d, m, body, 2, int64(last)); f != nil {
+	if b, f = x.buffer(d, m, body, 2, int64(last), dict.Data[:0]); f != nil {
 		return f
 	}
-	dict.Data = append(dict.Data[:0], b...)
+	dict.Data = append(dict.Data[:0], b...) // onto itself when it was decoded in place
 	return nil
 }
 
@@ -278,23 +282,21 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 			clear(c.Fixed(col))
 			continue
 		}
-		b, f := x.buffer(d, m, body, 2*i+1, n*int64(info.Kind.Width()))
+		c.SetFixed(col, nil, int(n))
+		to := c.Fixed(col)
+		b, f := x.buffer(d, m, body, 2*i+1, int64(len(to)), to)
 		if f != nil {
 			return f
 		}
-		switch {
-		case info.Kind == event.Time:
-			// The buffer may be the file's own bytes: shift in the decoder's memory.
-			if !sameMemory(b, d.raw) {
-				d.raw = append(d.raw[:0], b...)
-				b = d.raw
+		if &b[0] != &to[0] {
+			copy(to, b)
+		}
+		switch info.Kind {
+		case event.Time:
+			for j := 0; j < len(to); j += 8 {
+				binary.LittleEndian.PutUint64(to[j:], le64(to[j:])-uint64(x.offset))
 			}
-			for j := 0; j < len(b); j += 8 {
-				binary.LittleEndian.PutUint64(b[j:], le64(b[j:])-uint64(x.offset))
-			}
-			c.SetFixed(col, b, int(n))
-		case info.Kind == event.Dict:
-			c.SetFixed(col, b, int(n))
+		case event.Dict:
 			dict := c.Dict(col)
 			size := uint32(max(dict.Len(), 1))
 			for _, v := range dict.Index {
@@ -302,8 +304,6 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 					return x.bad(BadMessage, "column %s: index %d of %d values", info.Name, v, dict.Len())
 				}
 			}
-		default:
-			c.SetFixed(col, b, int(n))
 		}
 	}
 	var types uint64
@@ -326,8 +326,4 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 		return f
 	}
 	return nil
-}
-
-func sameMemory(a, b []byte) bool {
-	return len(a) > 0 && cap(b) > 0 && &a[0] == &b[:1][0]
 }

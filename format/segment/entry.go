@@ -105,7 +105,6 @@ func parseIndex(p []byte) (out []BatchInfo) {
 	return out
 }
 
-func app16(b []byte, v uint16) []byte { return append(b, byte(v), byte(v>>8)) }
 func app32(b []byte, v uint32) []byte {
 	return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
 }

@@ -1,15 +1,10 @@
 package segment
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "encoding/binary"
 
 // This file reads flatbuffers that nobody vouches for. Every access is checked against
 // the buffer; the first one that does not fit marks the walk as bad, and everything read
 // after that is zero. Nothing here allocates by a length from the buffer.
-
-var errWalk = errors.New("flatbuffer points outside itself")
 
 var (
 	le16 = binary.LittleEndian.Uint16
