@@ -196,6 +196,16 @@ func TestRecordACommand(t *testing.T) {
 	if p := pick(rows, event.Process, func(r *event.Row) bool { return r.PID == self && r.PStart == fork.PStart }); len(p) != 1 {
 		t.Errorf("%d rows of the recorder", len(p))
 	}
+	// Those above us are named, but their arguments are not ours to keep.
+	for _, p := range pick(rows, event.Process, nil) {
+		mine := p.PID == self
+		if mine != (len(p.Argv) > 0) || mine != (p.Marks == 0) || !mine && p.Marks != 2<<2 || p.Flags&event.FlagSnapshot == 0 || len(p.Comm) == 0 {
+			t.Errorf("process %d (own %v): args %q, marks %#x", p.PID, mine, p.Argv, p.Marks)
+		}
+	}
+	if p := pick(rows, event.Process, func(r *event.Row) bool { return r.PID == uint32(os.Getppid()) }); len(p) != 1 || len(p[0].Path) == 0 {
+		t.Errorf("%d rows of the recorder's parent", len(p))
+	}
 	if p := pick(rows, event.File, nil); len(p) != 0 {
 		t.Errorf("%d files of others", len(p))
 	}
