@@ -18,6 +18,9 @@ type Builder struct {
 	open     map[flowKey]*flow // running reads and writes of threads
 	stream   map[streamKey]uint32
 	opened   map[pairKey]bool // opened for reading; true until a read is seen
+
+	totalsLost bool // the ledger counts totals among the lost
+	orderly    bool // the recording ended by itself, after telling all totals
 }
 
 // During collection the top bits of a node are its kind, the rest its number.
@@ -61,6 +64,12 @@ func (b *Builder) add(e Edge, id load.RowID) uint32 {
 
 // Apply adds the edges of one row, which the table has just resolved to s.
 func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
+	switch {
+	case r.Type == event.Ledger && (r.N1 == 0 || r.N1 == int64(event.IO)):
+		b.totalsLost = true
+	case r.Type == event.Recorder && string(r.Text) == "end": // after the last sweep
+		b.orderly = true
+	}
 	if r.Flags&event.FlagSnapshot != 0 {
 		return
 	}
@@ -353,6 +362,8 @@ func (b *Builder) Finish() *Graph {
 		e := &b.edges[i]
 		if e.Flags&OpenEnd != 0 {
 			b.bound(e)
+		} else if e.Flags&Partial != 0 && b.toldAll(e) {
+			e.Flags &^= Partial
 		}
 		if e.T1 < e.T0 {
 			e.T1 = e.T0
@@ -437,6 +448,24 @@ func (b *Builder) ownedSockets() {
 			b.sockEdge(seen, d.out, s.Opened, end, d.n, Inferred|OpenEnd, 0, row)
 		}
 	}
+}
+
+// toldAll tells whether a first read or write without totals was the only one: totals are sent
+// at the latest when the thread ends and when an orderly recording stops.
+func (b *Builder) toldAll(e *Edge) bool {
+	if b.totalsLost {
+		return false
+	}
+	if b.orderly {
+		return true
+	}
+	for _, n := range [2]Node{e.From, e.To} {
+		if Kind(n>>kindShift) == Process {
+			p := &b.t.Procs[uint32(n)&(1<<kindShift-1)]
+			return p.Exited && !p.ExitInferred
+		}
+	}
+	return false
 }
 
 // bound ends an edge whose last operation is unknown: at the end of the socket, of the
