@@ -8,12 +8,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"hindcast/testdata/demo/truth"
 )
@@ -58,27 +59,22 @@ func run(addr, logfile string) error {
 	})
 	mux.HandleFunc("/stop", func(w http.ResponseWriter, r *http.Request) { close(stop) })
 
-	// The last connection writes its fact when it is closed: wait for that before the end.
 	srv := &http.Server{Handler: mux}
 	srv.SetKeepAlivesEnabled(false)
 	served := make(chan error, 1)
-	closed := make(chan struct{}, 16)
-	srv.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateClosed {
-			closed <- struct{}{}
-		}
-	}
 	go func() { served <- srv.Serve(ln) }()
 	select {
 	case <-stop:
-		<-closed
 	case err := <-served:
 		return err
 	}
-	if err := facts.Touched(access, "append", "access log", logged, true); err != nil {
+	// Connections in use are served to their end, and each logs itself when it is closed.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
 		return err
 	}
-	return srv.Close()
+	return facts.Touched(access, "append", "access log", logged, true)
 }
 
 // ping runs the command with the hole in it. The note is only for the truth log.
