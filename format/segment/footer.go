@@ -57,7 +57,7 @@ func (s *summary) add(c *event.Columns, sign int64) {
 			if _, ok := s.losses[k]; !ok && len(s.losses) >= maxLosses {
 				k = Loss{Cause: "other"}
 			}
-			if s.losses[k] += uint64(sign * c.N2[i]); s.losses[k] == 0 {
+			if s.losses[k] += uint64(sign * max(c.N2[i], 0)); s.losses[k] == 0 {
 				delete(s.losses, k)
 			}
 		case event.Coverage:

@@ -196,8 +196,9 @@ func (w *Writer) writeBatch(c *event.Columns) error {
 		lost = make(map[event.Type]uint64)
 		for i, t := range c.Type[:c.N] {
 			if t == event.Ledger {
-				lost[event.Type(c.N1[i])] += uint64(c.N2[i])
-				e.Lost += uint64(c.N2[i])
+				n := uint64(max(c.N2[i], 0)) // a negative count is no count
+				lost[event.Type(c.N1[i])] += n
+				e.Lost += n
 			}
 		}
 	}

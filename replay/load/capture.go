@@ -322,7 +322,7 @@ func (c *Capture) summarise(seg uint32) (hooks []segment.Hook, losses []segment.
 		for j, t := range b.Type {
 			switch t {
 			case event.Ledger:
-				losses = append(losses, segment.Loss{Class: event.Type(b.N1[j]), Cause: string(b.Text.At(j)), Count: uint64(b.N2[j])})
+				losses = append(losses, segment.Loss{Class: event.Type(b.N1[j]), Cause: string(b.Text.At(j)), Count: uint64(max(b.N2[j], 0))})
 			case event.Coverage:
 				hooks = append(hooks, segment.Hook{Hook: string(b.Text.At(j)), Attached: b.N1[j] != 0, Tier: b.Op[j], Events: uint64(b.N2[j]), Detail: string(b.Text2.At(j))})
 			}
