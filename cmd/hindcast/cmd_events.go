@@ -29,6 +29,8 @@ func eventsCommand(w world) *cli.Command {
   hindcast events shadow                      (a bare word: substring of names, paths, arguments, addresses)
 A field that only some events have restricts to those events, under not as well.
 With -F the values of the fields are printed instead, each different line once.
+Without a FILTER the text view leaves out what was found at the start and what the recorder says
+of itself; -a shows those rows too.
 exit codes: 0 ok, 1 failed, 2 usage, 3 damaged (--strict), 4 incomplete (--strict), 6 no match (--exit-status)`,
 		Flags: []cli.Flag{
 			captureFlag(),
@@ -37,7 +39,8 @@ exit codes: 0 ok, 1 failed, 2 usage, 3 damaged (--strict), 4 incomplete (--stric
 			&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Usage: "`N` rows at most, the first ones"},
 			&cli.IntFlag{Name: "last", Usage: "`N` rows at most, the last ones"},
 			&cli.StringFlag{Name: "field", Aliases: []string{"F"}, Usage: "`FIELDS` to print, separated by commas, each different line once"},
-			&cli.BoolFlag{Name: "no-snapshot", Usage: "leave out rows that describe what was found at the start and what was attached"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "every row, the start and the recorder's own included"},
+			&cli.BoolFlag{Name: "no-snapshot", Usage: "leave out rows that describe what was found at the start and the recorder's own"},
 			&cli.BoolFlag{Name: "count", Usage: "print only how many rows match"},
 			&cli.BoolFlag{Name: "exit-status", Usage: "exit 6 when no row matches"},
 		},
@@ -97,7 +100,11 @@ func events(c *cli.Context, w world) error {
 			return err
 		}
 	}
-	po := plan.EventsOptions{Filter: flt, First: c.Int("lines"), Last: c.Int("last"), HideSnapshot: c.Bool("no-snapshot")}
+	if c.Bool("all") && c.Bool("no-snapshot") {
+		return usage("E_USAGE", "-a and --no-snapshot exclude each other", "")
+	}
+	hidden := src == "" && o.format == "text" && len(fields) == 0 && !c.Bool("count") && !c.Bool("all") && !c.Bool("no-snapshot")
+	po := plan.EventsOptions{Filter: flt, First: c.Int("lines"), Last: c.Int("last"), HideSnapshot: hidden || c.Bool("no-snapshot")}
 	if po.Since, err = caps.at(c.String("since")); err != nil {
 		return err
 	}
@@ -124,7 +131,7 @@ func events(c *cli.Context, w world) error {
 	}
 	view := o.format == "text" && len(fields) == 0 && !pr.counting
 	if view {
-		if err := eventsFooter(o, res, gaps, caps); err != nil {
+		if err := eventsFooter(o, res, hidden, gaps, caps); err != nil {
 			return err
 		}
 	}
@@ -289,7 +296,7 @@ func (p *rowPrinter) end(res plan.EventsResult) error {
 	return err
 }
 
-func eventsFooter(o *output, res plan.EventsResult, gaps []answer.Gap, c *capture) error {
+func eventsFooter(o *output, res plan.EventsResult, hidden bool, gaps []answer.Gap, c *capture) error {
 	s := text.Number(res.Matched) + " rows match"
 	if res.Matched == 1 {
 		s = "1 row matches"
@@ -299,6 +306,9 @@ func eventsFooter(o *output, res plan.EventsResult, gaps []answer.Gap, c *captur
 		s = text.Number(res.Shown) + " rows shown, stopped there"
 	case res.Shown < res.Matched:
 		s += ", the last " + text.Number(res.Shown) + " shown"
+	}
+	if hidden {
+		s += "; the state at the start and the recorder's own rows are left out (-a)"
 	}
 	if _, err := fmt.Fprintln(o.w, s); err != nil {
 		return err

@@ -21,7 +21,7 @@ type EventsOptions struct {
 	First  int          // stop after so many, 0 none
 	Last   int          // only the last so many, 0 none; excludes First
 	// HideSnapshot leaves out rows that describe the state found at the start of the recording or of a segment, and
-	// what was attached.
+	// those that the recorder made about itself. Losses are never left out.
 	HideSnapshot bool
 	Cols         uint64 // columns the caller looks at, as bits; 0 all
 }
@@ -58,7 +58,7 @@ func Events(src load.Source, o EventsOptions, f func(r *event.Row, id load.RowID
 	}
 	wanted := func(ts clock.Boot, t event.Type, flags uint32) bool {
 		return (o.Since == 0 || ts >= o.Since) && (o.Until == 0 || ts < o.Until) &&
-			(!o.HideSnapshot || flags&event.FlagSnapshot == 0 && t != event.Coverage)
+			(!o.HideSnapshot || flags&event.FlagSnapshot == 0 && t != event.Coverage && t != event.Recorder && t != event.Clock)
 	}
 	last := newTail(o.Last)
 	give := func(r *event.Row, id load.RowID) error {
