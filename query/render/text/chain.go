@@ -94,12 +94,15 @@ func (p *printer) steps(mark string, ss []answer.Step) {
 		}
 		p.line()
 		for _, n := range s.Notes {
-			p.put(strings.Repeat(" ", width(mark)) + "  " + p.val(n))
+			p.put(strings.Repeat(" ", width(mark)) + "  " + p.short(n, noteWidth))
 			p.line()
 		}
 		p.evidence(strings.Repeat(" ", width(mark))+"  ", s.Evidence)
 	}
 }
+
+// noteWidth is how much of a note, often a whole command line, is printed without -v.
+const noteWidth = 320
 
 func (p *printer) plainRef(r answer.Ref) string {
 	if r.ID == "" || r.ID == r.Label || r.Kind == "remote" {
