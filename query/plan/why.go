@@ -268,8 +268,11 @@ func (w *why) content(f state.FileID, at clock.Boot) (writer state.ProcID, when 
 		return writer, when, inbound
 	}
 	e := &w.m.Graph.Edges[i]
-	w.push(i)
+	s := w.push(i)
 	of := len(w.main) - 1
+	if e.Verb == graph.Write {
+		w.wholeFlow(s, i, at)
+	}
 	for _, x := range others {
 		w.alternative(of, "also wrote it", x)
 	}
@@ -290,9 +293,9 @@ func (w *why) content(f state.FileID, at clock.Boot) (writer state.ProcID, when 
 		_, _, inbound = w.content(w.m.Graph.Object(ne.From), nextAt)
 		return writer, when, inbound
 	}
-	s := w.m.Graph.Sock(ne.From)
-	if inbound = w.inboundSock(s); inbound {
-		w.stop = "remote end " + w.remote(s) + w.whose(s)
+	sock := w.m.Graph.Sock(ne.From)
+	if inbound = w.inboundSock(sock); inbound {
+		w.stop = "remote end " + w.remote(sock) + w.whose(sock)
 	}
 	return writer, when, inbound
 }
@@ -343,6 +346,42 @@ func (w *why) maker(f state.FileID, at clock.Boot) (best uint32, others []uint32
 		others = append(others, sum[n].edge)
 	}
 	return sum[order[0]].edge, others
+}
+
+// mostFlowRows bounds the evidence of a step that stands for many transfers.
+const mostFlowRows = 32
+
+// wholeFlow lets a step of one edge speak for all that went the same way between the same two
+// before the given instant: rows count per thread and per stretch of activity, people do not.
+func (v view) wholeFlow(s *answer.Step, i uint32, at clock.Boot) {
+	g := v.m.Graph
+	e := &g.Edges[i]
+	more := 0
+	for _, j := range g.In(e.To) {
+		x := &g.Edges[j]
+		if x.T0 >= at {
+			break
+		}
+		if j == i || x.From != e.From || x.Verb != e.Verb {
+			continue
+		}
+		s.Bytes += x.Bytes
+		if x.Start() < s.T0.Boot {
+			s.T0 = v.time(x.Start())
+		}
+		if x.T1 > s.T1.Boot {
+			s.T1 = v.time(x.T1)
+		}
+		s.Certainty = worse(s.Certainty, certainty(x))
+		if len(s.Evidence) < mostFlowRows {
+			s.Evidence = append(s.Evidence, v.evidence(x)...)
+		} else {
+			more++
+		}
+	}
+	if more > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("the rows of %d further transfers are not listed", more))
+	}
 }
 
 // input chooses what a writer had read that could have carried what it wrote, adds the step
