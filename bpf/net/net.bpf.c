@@ -423,40 +423,36 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 	return 0;
 }
 
-/* A row for a flow's totals; the caller fills it under the lock, then sends it. */
+/*
+ * Rows of totals are filled in the ring, under the flow's lock, so they are reserved before it is
+ * taken. Whoever reserves asks once whether there was room: verifiers up to 6.2 forget the answer
+ * for such memory, and take a second question for an open one.
+ */
 static __always_inline struct hc_ev_sock_total *total_row(void)
 {
-	struct hc_ev_sock_total *e = bpf_ringbuf_reserve(&hc_bulk, sizeof(*e), 0);
-
-	if (e)
-		hc_zero(e);
-	return e;
+	return bpf_ringbuf_reserve(&hc_bulk, sizeof(struct hc_ev_sock_total), 0);
 }
 
-/* Takes the row, or counts that there was no room for it; a row nothing was written to goes back. */
+/* Sends a row, or gives it back when nothing was written to it. */
 static __always_inline void send_total(struct hc_ev_sock_total *e, bool filled)
 {
-	u64 seq;
-
-	if (!e) {
-		if (filled) {
-			hc_next_seq(false);
-			hc_count(HC_SEEN, HC_SOCK_TOTAL);
-			hc_count(HC_RING_FULL, HC_SOCK_TOTAL);
-		}
-		return;
-	}
 	if (!filled) {
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return;
 	}
 	hc_count(HC_SEEN, HC_SOCK_TOTAL);
-	seq = hc_next_seq(false);
 	e->h.type = HC_SOCK_TOTAL;
 	e->h.cpu = bpf_get_smp_processor_id();
 	e->h.ts = bpf_ktime_get_boot_ns();
-	e->h.seq = seq;
+	e->h.seq = hc_next_seq(false);
 	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+}
+
+static __always_inline void lose_total(void)
+{
+	hc_next_seq(false);
+	hc_count(HC_SEEN, HC_SOCK_TOTAL);
+	hc_count(HC_RING_FULL, HC_SOCK_TOTAL);
 }
 
 static __always_inline struct hc_flow *find_flow(struct hc_udp *u, u32 pid, u64 pstart, u32 image,
@@ -529,33 +525,23 @@ static __always_inline void own_end(struct hc_udp *u, struct sock *sk)
 	u->laddr[1] = l[1];
 }
 
-/*
- * Gives a flow a place and counts its first datagram. Who we are takes helper calls, so the lock
- * is taken again, and a sibling may have been faster. A row is reserved first, for the flow that
- * may lose its place: under the lock it is too late. Returns whether the direction is new.
- */
-static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct task_struct *t,
-				     const struct hc_peer *peer, u32 dir, u32 n, u64 now)
+/* Gives a flow a place, if a sibling was not faster, and counts its first datagram. e takes the
+ * totals of the flow that loses its place. Under the lock. */
+static __always_inline void place_flow(struct hc_udp *u, struct hc_ev_sock_total *e, const struct hc_owner *o,
+				       const struct hc_peer *peer, u32 dir, u32 n, u64 now, bool *first, bool *evict)
 {
-	struct hc_ev_sock_total *e = total_row();
-	struct hc_owner o;
-	struct hc_flow *f;
-	bool evict = false, first;
+	struct hc_flow *f = find_flow(u, o->pid, o->pstart, o->image, peer);
 
-	own_end(u, sk);
-	hc_owner_of(&o, t);
-	bpf_spin_lock(&u->lock);
-	f = find_flow(u, o.pid, o.pstart, o.image, peer);
 	if (!f) {
 		f = &u->flow[0];
 		for (int i = 1; i < HC_FLOWS; i++)
 			if (f->o.pid && (!u->flow[i].o.pid || u->flow[i].last < f->last))
 				f = &u->flow[i];
-		evict = hc_flow_pending(f);
-		if (evict && e)
+		*evict = hc_flow_pending(f);
+		if (*evict && e)
 			hc_flow_fill(e, u, f, HC_FLOW_EVICT);
 		__builtin_memset(f, 0, sizeof(*f));
-		f->o = o;
+		f->o = *o;
 		f->addr[0] = peer->addr[0];
 		f->addr[1] = peer->addr[1];
 		f->port = peer->port;
@@ -564,8 +550,33 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
 		f->sent = now;
 	}
 	count_flow(f, dir, n, now);
-	first = !(f->told & dir);
+	*first = !(f->told & dir);
 	f->told |= dir;
+}
+
+/* A datagram of a flow that has no place. Who we are takes helper calls, so this is done without
+ * the lock, which is then taken again. Returns whether the direction is new. */
+static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct task_struct *t,
+				     const struct hc_peer *peer, u32 dir, u32 n, u64 now)
+{
+	struct hc_ev_sock_total *e;
+	struct hc_owner o;
+	bool evict = false, first = false;
+
+	own_end(u, sk);
+	hc_owner_of(&o, t);
+	e = total_row();
+	if (!e) {
+		bpf_spin_lock(&u->lock);
+		place_flow(u, NULL, &o, peer, dir, n, now, &first, &evict);
+		bpf_spin_unlock(&u->lock);
+		if (evict)
+			lose_total();
+		return first;
+	}
+	hc_zero(e);
+	bpf_spin_lock(&u->lock);
+	place_flow(u, e, &o, peer, dir, n, now, &first, &evict);
 	bpf_spin_unlock(&u->lock);
 	send_total(e, evict);
 	return first;
@@ -627,14 +638,21 @@ static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
 		first = new_flow(sk, u, t, &peer, dir, ret, now);
 	if (tick) { /* without a row it stays to be told */
 		total = total_row();
-		bpf_spin_lock(&u->lock);
-		f = find_flow(u, pid, pstart, image, &peer);
-		if (f && total) {
-			hc_flow_fill(total, u, f, HC_FLOW_TICK);
-			f->told_ops = f->ops_in + f->ops_out;
+		if (total) {
+			hc_zero(total);
+			bpf_spin_lock(&u->lock);
+			f = find_flow(u, pid, pstart, image, &peer);
+			if (f) {
+				hc_flow_fill(total, u, f, HC_FLOW_TICK);
+				f->told_ops = f->ops_in + f->ops_out;
+			} else {
+				tick = false;
+			}
+			bpf_spin_unlock(&u->lock);
+			send_total(total, tick);
+		} else {
+			lose_total();
 		}
-		bpf_spin_unlock(&u->lock);
-		send_total(total, f);
 	}
 	if (!first)
 		return 0;
@@ -796,9 +814,15 @@ int hc_sock_release(struct bpf_sock *ctx)
 		if (!hc_flow_pending(f)) /* nobody counts any more: the last descriptor is gone */
 			continue;
 		e = total_row();
+		if (!e) {
+			lose_total();
+			f->told_ops = f->ops_in + f->ops_out;
+			continue;
+		}
+		hc_zero(e);
 		bpf_spin_lock(&u->lock);
 		pending = hc_flow_pending(f); /* a sweep may have told it just now */
-		if (pending && e)
+		if (pending)
 			hc_flow_fill(e, u, f, HC_FLOW_CLOSE);
 		f->told_ops = f->ops_in + f->ops_out;
 		bpf_spin_unlock(&u->lock);
