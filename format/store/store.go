@@ -40,6 +40,10 @@ type Options struct {
 	Begin func(add func(*event.Row)) error
 	// Writer holds the options of each segment's writer.
 	Writer segment.Options
+	// LockWait is how long to wait for a store that another process is writing. A recorder
+	// that was killed keeps its lock for the seconds in which the kernel takes its programs
+	// down. Default 3 s; negative: do not wait.
+	LockWait time.Duration
 	// FS replaces the file system, for tests. Default: the folder given to Create.
 	FS FS
 }
@@ -50,6 +54,9 @@ func (o *Options) defaults() {
 	}
 	if o.SegmentAge <= 0 {
 		o.SegmentAge = 10 * time.Minute
+	}
+	if o.LockWait == 0 {
+		o.LockWait = lockWait
 	}
 	if o.Clock == nil {
 		p := o.Meta.Clock
@@ -65,6 +72,7 @@ const (
 	pinsDir    = "snapshots"
 
 	footerReserve = 4 << 20     // kept free for the footer of the open segment
+	lockWait      = 3 * time.Second
 	maxClockStep  = time.Second // a larger step of the wall clock closes the segment
 )
 
@@ -194,7 +202,7 @@ func (s *Store) begin() error {
 	if err := checkFormat(s.fs); err != nil {
 		return err
 	}
-	if s.lock, err = s.fs.Lock(formatName); err != nil {
+	if s.lock, err = lock(s.fs, s.opt.LockWait); err != nil {
 		return err
 	}
 	host, _ := json.MarshalIndent(HostInfo{hostID(&s.opt.Meta), s.opt.Meta.Host, s.opt.Meta.MachineID, []string{}}, "", "  ")
@@ -232,6 +240,19 @@ func (s *Store) begin() error {
 		}
 	}
 	return nil
+}
+
+// lock takes the lock, waiting for another holder for a while.
+func lock(fsys FS, wait time.Duration) (io.Closer, error) {
+	for {
+		l, err := fsys.Lock(formatName)
+		if !errors.Is(err, ErrLocked) || wait <= 0 {
+			return l, err
+		}
+		step := min(wait, 50*time.Millisecond)
+		time.Sleep(step)
+		wait -= step
+	}
 }
 
 func hostID(m *segment.Meta) string {

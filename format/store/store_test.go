@@ -266,6 +266,7 @@ func TestRealStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.LockWait = -1
 	if _, err := store.Create(dir, o); runtime.GOOS == "linux" && !errors.Is(err, store.ErrLocked) {
 		t.Errorf("second writer: %v", err)
 	}

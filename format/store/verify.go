@@ -281,12 +281,12 @@ func Repair(path string) (Report, error) {
 	if err := checkFormat(fsys); err != nil {
 		return fail(err)
 	}
-	lock, err := fsys.Lock(formatName)
+	l, err := lock(fsys, lockWait)
 	if err != nil {
 		return fail(err)
 	}
 	mended, err := mendAll(fsys)
-	lock.Close()
+	l.Close()
 	if err != nil {
 		return fail(err)
 	}
