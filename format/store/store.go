@@ -71,7 +71,7 @@ const (
 	damagedDir = "damaged"
 	pinsDir    = "snapshots"
 
-	footerReserve = 4 << 20     // kept free for the footer of the open segment
+	footerReserve = 4 << 20 // kept free for the footer of the open segment
 	lockWait      = 3 * time.Second
 	maxClockStep  = time.Second // a larger step of the wall clock closes the segment
 )
