@@ -7,6 +7,8 @@
 // the recorder is compared with the mean of its two neighbours without it; what is
 // reported is the mean of those ratios and its 95 % interval. Single runs on a shared
 // machine differ by a third and say nothing; neighbours differ by a few per cent.
+// Time is processor time of the worker and its children, in which the kernel's
+// programs run too: what other processes take away is not in it.
 //
 // A second pass lets the kernel time the programs themselves (BPF_ENABLE_STATS), a
 // third floods the recorder to see how many events it brings to disk per second of

@@ -147,7 +147,7 @@ func (b *bench) workloads(out io.Writer) error {
 		return err
 	}
 
-	fmt.Fprintf(out, "Each line: %d windows of %v with the recorder, each against its two neighbours without;\nmean and 95 %% interval of the ratios. \"In the kernel\" is the time of the recorder's programs by the kernel's own clock.\n\n", b.pairs, b.window)
+	fmt.Fprintf(out, "Each line: %d windows of %v with the recorder, each against its two neighbours without;\nmean and 95 %% interval of the ratios. ns are processor time of the worker and its children; \"in the kernel\" is\nthat of the recorder's programs by the kernel's own count.\n\n", b.pairs, b.window)
 	fmt.Fprintln(out, "| work | off, ns | on, ns | on / off | added, ns | in the kernel, ns | program runs |")
 	fmt.Fprintln(out, "|---|---:|---:|---:|---:|---:|---:|")
 	for i, k := range works {

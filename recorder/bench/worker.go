@@ -52,7 +52,8 @@ func startWorker(dir string, cpu int) (*worker, error) {
 	return w, errors.Join(err, unix.SchedSetaffinity(0, &before))
 }
 
-// run repeats a piece of work for a window and returns how often, and ns for each.
+// run repeats a piece of work for a window and returns how often, and ns of
+// processor time for each.
 func (w *worker) run(name string, window time.Duration) (ops int, ns float64, err error) {
 	if _, err := fmt.Fprintf(w.in, "%s %d\n", name, window.Microseconds()); err != nil {
 		return 0, 0, err
