@@ -64,10 +64,11 @@ type Hook struct {
 	Section string // ELF section: tp_btf/x, tp/syscalls/x, iter/x, cgroup/x
 	Err     error  // why it could not be loaded or attached, nil otherwise
 
-	set  *Set
-	spec *ebpf.ProgramSpec
-	prog *ebpf.Program
-	link link.Link
+	set   *Set
+	spec  *ebpf.ProgramSpec
+	prog  *ebpf.Program
+	link  io.Closer
+	event *os.File // perf event of a tracepoint; outlives the link
 }
 
 // Load creates the maps and loads every program. It fails only when nothing can work: no BTF, no
@@ -288,32 +289,34 @@ func (h *Hook) Attach() error {
 	if h.prog == nil {
 		return h.Err
 	}
-	l, err := h.attach()
+	l, event, err := h.attach()
 	if err != nil {
 		h.Err = fmt.Errorf("attach: %w", err)
 		return h.Err
 	}
-	h.link, h.Err = l, nil
+	h.link, h.event, h.Err = l, event, nil
 	return nil
 }
 
-func (h *Hook) attach() (link.Link, error) {
+func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 	kind, target, _ := strings.Cut(h.Section, "/")
 	switch kind {
 	case "tp_btf":
-		return link.AttachTracing(link.TracingOptions{Program: h.prog})
+		l, err = link.AttachTracing(link.TracingOptions{Program: h.prog})
 	case "raw_tp":
-		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: h.prog})
+		l, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: h.prog})
 	case "tp":
 		group, name, _ := strings.Cut(target, "/")
-		return link.Tracepoint(group, name, h.prog, nil)
+		return attachTracepoint(group, name, h.prog)
 	case "cgroup":
 		if h.set.CgroupRoot == "" {
-			return nil, errors.New("no cgroup2 hierarchy is mounted")
+			return nil, nil, errors.New("no cgroup2 hierarchy is mounted")
 		}
-		return link.AttachCgroup(link.CgroupOptions{Path: h.set.CgroupRoot, Attach: h.spec.AttachType, Program: h.prog})
+		l, err = link.AttachCgroup(link.CgroupOptions{Path: h.set.CgroupRoot, Attach: h.spec.AttachType, Program: h.prog})
+	default:
+		err = fmt.Errorf("section %q is of no known kind", h.Section)
 	}
-	return nil, fmt.Errorf("section %q is of no known kind", h.Section)
+	return l, nil, err
 }
 
 // Detach takes the program out of its place; it stays loaded.
@@ -360,8 +363,19 @@ func (h *Hook) Missed() uint64 {
 	return st.RecursionMisses
 }
 
-// Detach takes every program out of its place, all at once: the kernel waits out its readers for
-// each, and the waits can overlap.
+// Events returns the perf events of tracepoints that were attached. They carry no program once
+// the hooks are detached, and closing the last descriptor of all takes seconds: a process that
+// wants to end sooner leaves them to another one before Close.
+func (s *Set) Events() (files []*os.File) {
+	for _, h := range s.hooks {
+		if h.event != nil {
+			files = append(files, h.event)
+		}
+	}
+	return files
+}
+
+// Detach takes every program out of its place, all at once.
 func (s *Set) Detach() {
 	var wg sync.WaitGroup
 	for _, h := range s.hooks {
@@ -376,6 +390,10 @@ func (s *Set) Detach() {
 func (s *Set) Close() {
 	s.Detach()
 	for _, h := range s.hooks {
+		if h.event != nil {
+			h.event.Close()
+			h.event = nil
+		}
 		if h.prog != nil {
 			h.prog.Close()
 			h.prog = nil

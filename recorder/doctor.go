@@ -34,7 +34,8 @@ type Check struct {
 
 // DoctorOptions say what is to be examined. The zero value works.
 type DoctorOptions struct {
-	Dir string // the store that recordings would go to; default: hindcast-store
+	Dir    string   // the store that recordings would go to; default: hindcast-store
+	Holder []string // as Options.Holder
 }
 
 // Doctor examines this host: every hook is loaded, attached for a moment and taken out again.
@@ -45,7 +46,7 @@ func Doctor(o DoctorOptions) []Check {
 		o.Dir = "hindcast-store"
 	}
 	checks := []Check{kernelCheck(), privilegeCheck(), btfCheck(), lockdownCheck(), tracefsCheck(), cgroupCheck(), outputCheck(o.Dir)}
-	return append(checks, hookChecks()...)
+	return append(checks, hookChecks(o.Holder)...)
 }
 
 func kernelCheck() Check {
@@ -157,13 +158,13 @@ func outputCheck(dir string) Check {
 }
 
 // hookChecks loads everything with the smallest rings.
-func hookChecks() (out []Check) {
+func hookChecks(holder []string) (out []Check) {
 	page := os.Getpagesize()
 	set, err := bpf.Load(bpf.Options{BulkBytes: page, CriticalBytes: page, CgroupRoot: probe.CgroupRoot()})
 	if err != nil {
 		return []Check{{"programs", Fail, rootCause(err), loadError(err).Error()}}
 	}
-	defer set.Close()
+	defer func() { closeSet(set, holder) }()
 	r, err := ring.Open(set.Critical.FD(), page)
 	if err != nil {
 		out = append(out, Check{"ring buffer", Fail, rootCause(err), "use a kernel of 5.8 or later"})

@@ -43,6 +43,9 @@ type Options struct {
 	// SegmentBytes and SegmentAge end a segment. Default: 64 MiB and 10 minutes.
 	SegmentBytes int64
 	SegmentAge   time.Duration
+	// Holder is a program that keeps the files it inherits until its standard input ends. With
+	// it, Run need not wait for the kernel to take tracepoints down. Default: none, Run waits.
+	Holder []string
 	// Version names the recorder in every segment. Default: devel.
 	Version string
 	// Logger gets what operators should know. Default: none.

@@ -111,7 +111,7 @@ func (s *session) close() {
 	if s.critical != nil {
 		s.critical.Close()
 	}
-	s.set.Close()
+	closeSet(s.set, s.o.Holder)
 }
 
 // record is a recording from the first hook to the seal.

@@ -24,12 +24,15 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// holder is this program as recorder.Options.Holder.
+var holder = []string{"/proc/self/exe", hold}
+
 func record(c *cli.Context, w world) error {
 	o, err := newOutput(c, w, "text", "json")
 	if err != nil {
 		return err
 	}
-	opt := recorder.Options{Profile: c.String("profile"), Command: c.Args().Slice(), Version: version,
+	opt := recorder.Options{Profile: c.String("profile"), Command: c.Args().Slice(), Version: version, Holder: holder,
 		Logger: slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if err := knownProfile(opt.Profile); err != nil {
 		return err

@@ -14,7 +14,15 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=...".
 var version = "devel"
 
+// hold, as the only argument, makes the program keep what it inherited until its standard input
+// ends. The recorder starts it at its end, see recorder.Options.Holder.
+const hold = "__hold"
+
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == hold {
+		io.Copy(io.Discard, os.Stdin)
+		return
+	}
 	os.Exit(run(os.Args[1:], world{out: os.Stdout, err: os.Stderr, outFile: os.Stdout, getenv: os.Getenv}))
 }
 

@@ -1,0 +1,60 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// attachTracepoint puts a program on a tracepoint. It returns what takes the program off again,
+// at once, and the perf event that carries it. Closing the last descriptor of that event is what
+// takes long: the kernel waits out its readers, some 40 ms, one event after the other. Before 5.15
+// there is no link to take off, and the event does both.
+func attachTracepoint(group, name string, prog *ebpf.Program) (io.Closer, *os.File, error) {
+	id, err := tracepointID(group, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	fd, err := unix.PerfEventOpen(&unix.PerfEventAttr{
+		Type: unix.PERF_TYPE_TRACEPOINT, Config: id,
+		Sample_type: unix.PERF_SAMPLE_RAW, Sample: 1, Wakeup: 1,
+	}, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open perf event of %s:%s: %w", group, name, err)
+	}
+	event := os.NewFile(uintptr(fd), group+":"+name)
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		event.Close()
+		old, err := link.Tracepoint(group, name, prog, nil)
+		return old, nil, err
+	}
+	if err != nil {
+		event.Close()
+		return nil, nil, err
+	}
+	return l, event, nil
+}
+
+func tracepointID(group, name string) (uint64, error) {
+	var first error
+	for _, root := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		b, err := os.ReadFile(root + "/events/" + group + "/" + name + "/id")
+		if err == nil {
+			return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return 0, first
+}
