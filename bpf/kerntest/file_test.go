@@ -420,3 +420,72 @@ func TestExecutableMapping(t *testing.T) {
 	eq(t, "length", r.N3, 4096)
 	eq(t, "offset", r.N4, 4096)
 }
+
+// TestArgumentRace opens a path while another thread rewrites it: what the program passed is not
+// what the kernel opened. Rows must count per object exactly what the descriptors say.
+func TestArgumentRace(t *testing.T) {
+	programs(t)
+	dir := t.TempDir()
+	paths := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}
+	inos, byPath := map[uint64]int{}, map[string]uint64{}
+	for _, p := range paths {
+		if err := os.WriteFile(p, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		byPath[p] = statOf(t, p).Ino
+		inos[byPath[p]] = 0
+	}
+	name := cstring(paths[0])
+	last := unsafe.Slice(name, len(paths[0]))[len(paths[0])-1:]
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for range 1000 {
+					last[0] ^= 'a' ^ 'b' // races with the kernel's copy, on purpose
+				}
+			}
+		}
+	}()
+	const rounds, opens = 20, 10_000
+	seen := map[uint64]int{}
+	for range rounds {
+		rows := locked(t, func() {
+			for range opens {
+				fd, _, errno := syscall.RawSyscall(unix.SYS_OPEN, uintptr(unsafe.Pointer(name)), unix.O_RDONLY, 0)
+				if errno != 0 {
+					t.Errorf("open: %v", errno)
+					continue
+				}
+				var st unix.Stat_t
+				unix.Fstat(int(fd), &st)
+				inos[st.Ino]++
+				unix.Close(int(fd))
+			}
+		})
+		for _, r := range only(rows, typ(event.Open)) {
+			if _, ours := inos[r.Ino]; !ours {
+				t.Fatalf("a row of inode %d, %q", r.Ino, r.Path)
+			}
+			seen[r.Ino]++
+			if string(r.Path) != paths[0] && string(r.Path) != paths[1] {
+				t.Fatalf("path %q", r.Path)
+			}
+			if want := byPath[string(r.Path)]; r.Ino != want {
+				t.Fatalf("row of inode %d names %q, which is %d", r.Ino, r.Path, want)
+			}
+		}
+	}
+	close(stop)
+	<-stopped
+	for ino, n := range inos {
+		eq(t, "opens of one object", seen[ino], n)
+		if n == 0 {
+			t.Error("one of the two was never opened: the race did not happen")
+		}
+	}
+}
