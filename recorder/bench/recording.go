@@ -69,7 +69,8 @@ func record(hindcast, dir string) (*recording, error) {
 	return r, nil
 }
 
-// stop ends the recorder as a user would and waits until it has sealed.
+// stop ends the recorder as a user would, and waits until it has sealed and the kernel
+// has let go of its programs, which can take longer than the process lives.
 func (r *recording) stop() error {
 	for _, p := range r.programs {
 		p.Close()
@@ -80,7 +81,24 @@ func (r *recording) stop() error {
 	if err := r.cmd.Wait(); err != nil {
 		return fmt.Errorf("record: %w: %s", err, r.stderr.String())
 	}
-	return nil
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		all, err := programs()
+		if err != nil {
+			return err
+		}
+		left := 0
+		for id := range r.programs {
+			if all[id] {
+				left++
+			}
+		}
+		if left == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d programs of the recorder outlive it", left)
+		}
+	}
 }
 
 func programs() (map[ebpf.ProgramID]bool, error) {
