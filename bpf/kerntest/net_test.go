@@ -579,6 +579,7 @@ func TestUDP(t *testing.T) {
 						n, err = unix.Read(fd, buf)
 					} else {
 						n, _, err = unix.Recvfrom(fd, buf, unix.MSG_PEEK) // seen, not taken
+						must(t, err)
 						eq(t, "peeked", n, want)
 						n, _, err = unix.Recvfrom(fd, buf, 0)
 					}
