@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
 	"hindcast/format/segment"
 	"hindcast/format/store"
@@ -39,7 +40,10 @@ func TestMain(m *testing.M) {
 		fmt.Printf("error: %v\n", err)
 		os.Exit(3)
 	}
-	os.Exit(m.Run())
+	release := turn.Take() // the kernel tests of other packages
+	code := m.Run()
+	release()
+	os.Exit(code)
 }
 
 // needKernel skips where nothing can be recorded, and says what is missing.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
+	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
 )
 
@@ -29,10 +30,12 @@ func TestMain(m *testing.M) {
 	if h := os.Getenv("HC_HELPER"); h != "" {
 		os.Exit(helpers[h](os.Args[1:]))
 	}
+	release := turn.Take()
 	code := m.Run()
 	if shared.set != nil {
 		shared.set.Close()
 	}
+	release()
 	os.Exit(code)
 }
 

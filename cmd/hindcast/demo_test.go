@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
 	"hindcast/query/answer"
 	"hindcast/replay/load"
@@ -45,6 +46,7 @@ func needRecording(t *testing.T) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		t.Skipf("no kernel type information: %v", err)
 	}
+	t.Cleanup(turn.Take())
 }
 
 // buildHindcast returns the program under test, built as users build it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hindcast/bpf"
+	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
 )
 
@@ -17,6 +18,7 @@ func load(t *testing.T) *bpf.Set {
 	if os.Geteuid() != 0 {
 		t.Skip("needs CAP_BPF and CAP_PERFMON")
 	}
+	t.Cleanup(turn.Take())
 	set, err := bpf.Load(bpf.Options{BulkBytes: 1 << 16, CriticalBytes: 1 << 16, CgroupRoot: CgroupRoot()})
 	if errors.Is(err, bpf.ErrNoBTF) {
 		t.Skip("kernel has no BTF")
