@@ -37,7 +37,7 @@ ln -s dash "$root/usr/bin/sh"
 (cd "$root" && find . | cpio --quiet -o -H newc) | gzip -1 >"$cache/initramfs"
 
 rm -f "$cache/out"
-timeout 300 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,cx16=off -smp 2 -m 2G -nodefaults -display none -no-reboot \
+timeout 300 qemu-system-x86_64 -accel tcg,thread=single -cpu max,cx16=off -smp 2 -m 2G -nodefaults -display none -no-reboot \
     -kernel "$(ls "$cache"/boot/vmlinuz-* | head -1)" -initrd "$cache/initramfs" -append 'console=ttyS0 quiet panic=-1' \
     -serial stdio -serial "file:$cache/out" </dev/null | tee "$cache/console"
 grep -q 'guest: done' "$cache/console"
