@@ -85,12 +85,17 @@ fuzz: ## every fuzz target for FUZZTIME each
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
+.PHONY: vmtest
+vmtest: ## kernel tests on stock Debian kernels in QEMU, KERNELS="6.1 6.12 sid" (root, Debian)
+	bpf/kerntest/vm/run.sh $(KERNELS)
+
 .PHONY: nightly
 nightly: ## hours: long fuzzing, kernel tests and the storm again and again
 	$(MAKE) fuzz FUZZTIME=10m
 	$(GO) test -timeout 2h -count=10 -run 'TestStorm|TestDemo' ./cmd/hindcast
 	$(GO) test -timeout 2h -count=10 ./bpf/... ./recorder/...
 	$(MAKE) race
+	$(MAKE) vmtest KERNELS="6.1 6.12 sid"
 
 .PHONY: clean
 clean: ## remove what make made
