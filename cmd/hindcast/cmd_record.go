@@ -13,7 +13,8 @@ func recordCommand(w world) *cli.Command {
 		ArgsUsage: "[-w DIR] [--duration TIME] [--profile NAME] [-- CMD ARGS...]",
 		Description: `Without CMD the whole host is recorded until INT or TERM, or for --duration. With CMD the recording ends
 with it, and its exit code becomes that of record. The end of a recording drains, seals and prints one
-line of summary; a second INT ends at once, and what was written stays readable.
+line of summary; a second INT ends at once, and what was written stays readable. With CMD the first INT
+is for CMD, which gets it from the terminal too: the recording goes on until CMD ends, or the next INT.
 Needs Linux, root (CAP_BPF, CAP_PERFMON and more: hindcast doctor says which) and a kernel with BTF.
 exit codes: 0 ok, 1 failed, 2 usage, 5 this host cannot record
 with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot be executed, 127 CMD not found`,
@@ -21,6 +22,8 @@ with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot b
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "`DIR` to write to; default: a new one named by time in $HINDCAST_DIR or ./hindcast-data"},
 			&cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "`TIME` to record for, such as 30s or 10min"},
 			&cli.StringFlag{Name: "profile", Value: "standard", Usage: "`NAME`: minimal (processes, credentials, connections), standard or forensic (more detail, more cost)"},
+			&cli.StringFlag{Name: "ring-size", Value: "16MiB", Usage: "`BYTES` of the kernel's ring for what a flood may push out; hindcast drops says whether it was too small"},
+			&cli.StringFlag{Name: "critical-ring-size", Value: "8MiB", Usage: "`BYTES` of the ring kept for processes, credentials and connections"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no summary"},
 		},
 		Action: func(c *cli.Context) error { return record(c, w) },

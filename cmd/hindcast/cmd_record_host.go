@@ -45,6 +45,19 @@ func record(c *cli.Context, w world) error {
 			return usage("E_FLAG_VALUE", "a duration is longer than nothing", "")
 		}
 	}
+	for _, r := range []struct {
+		flag string
+		size *int
+	}{{"ring-size", &opt.RingBytes}, {"critical-ring-size", &opt.CriticalBytes}} {
+		n, err := lang.ParseBytes(c.String(r.flag))
+		if err != nil {
+			return err
+		}
+		if n < 1 || n > 1<<30 {
+			return usage("E_FLAG_VALUE", "--"+r.flag+" is between a page and 1 GiB", "")
+		}
+		*r.size = int(n)
+	}
 	opt.Dir = c.String("write")
 	if opt.Dir == "" {
 		opt.Dir = newCaptureDir(w, time.Now())
@@ -60,14 +73,8 @@ func record(c *cli.Context, w world) error {
 		}
 	}
 
-	// The first INT or TERM ends the recording in order; after it the signals have their usual meaning again,
-	// so that a second one ends the program.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := endOnSignal(len(opt.Command) > 0)
 	defer stop()
-	go func() {
-		<-ctx.Done()
-		stop()
-	}()
 	res, err := recorder.Run(ctx, opt)
 	if err == nil || res.Segments > 0 {
 		if e := summary(c, w, o, res); err == nil {
@@ -175,4 +182,29 @@ func shellWord(s string) string {
 		return "'" + strings.ReplaceAll(text.Escape(s), "'", `'\''`) + "'"
 	}
 	return s
+}
+
+// endOnSignal returns a context that INT, TERM or HUP ends, so that the recording ends in order;
+// after that the signals have their usual meaning again, and another one ends the program. While a
+// command is recorded the first INT is left to the command: the terminal sends it to both, and a
+// program that handles it, a shell say, need not end.
+func endOnSignal(command bool) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	got := make(chan os.Signal, 4)
+	signal.Notify(got, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup asks to go on
+		signal.Notify(got, syscall.SIGHUP)
+	}
+	go func() {
+		for s := range got {
+			if command && s == os.Interrupt {
+				command = false
+				continue
+			}
+			signal.Stop(got)
+			cancel()
+			return
+		}
+	}()
+	return ctx, func() { signal.Stop(got); cancel() }
 }

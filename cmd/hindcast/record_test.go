@@ -89,3 +89,29 @@ func TestNotRoot(t *testing.T) {
 		t.Errorf("it left %v", left)
 	}
 }
+
+// A terminal sends INT to the recorder and to the command; the command decides what it means.
+func TestFirstInterruptIsForTheCommand(t *testing.T) {
+	needRecording(t)
+	bin, dir := buildHindcast(t), t.TempDir()
+	for _, c := range []struct {
+		name, script string
+		code         int
+	}{
+		{"first", "kill -INT $PPID; sleep 0.5; exit 9", 9},
+		{"second", "kill -INT $PPID; sleep 0.5; kill -INT $PPID; exec sleep 60", 128 + int(syscall.SIGTERM)},
+		{"term", "kill -TERM $PPID; exec sleep 60", 128 + int(syscall.SIGTERM)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store := filepath.Join(dir, c.name)
+			out, err := exec.Command(bin, "record", "-w", store, "--", "sh", "-c", c.script).CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != c.code {
+				t.Fatalf("%v, want exit %d\n%s", err, c.code, out)
+			}
+			if out, err := exec.Command(bin, "verify", store).CombinedOutput(); err != nil {
+				t.Errorf("verify: %v\n%s", err, out)
+			}
+		})
+	}
+}

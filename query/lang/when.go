@@ -154,6 +154,18 @@ var units = map[string]time.Duration{
 	"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
 }
 
+// ParseBytes reads a number of bytes: 4096, 64k, 16MiB; k, M, G, T and KiB are powers of 1024, kB of 1000.
+func ParseBytes(s string) (int64, error) {
+	n, ok := parseSize(s)
+	if !ok {
+		n, ok = parseInt(s, false)
+	}
+	if !ok || n.neg || n.mag >= 1<<63 {
+		return 0, &Error{Code: CodeValue, Msg: "`" + s + "` is not a number of bytes", Src: s, Len: len(s), Hint: "examples: 4096, 64k, 16MiB"}
+	}
+	return int64(n.mag), nil
+}
+
 // ParseSpan reads a length of time: 5s, 250ms, 1h30m, 2 days, 11min. A bare number is an error,
 // not seconds: what it would mean depends on whom one asks.
 func ParseSpan(s string) (time.Duration, error) {
