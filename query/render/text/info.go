@@ -170,6 +170,13 @@ func Drops(w io.Writer, x *plan.Info, o Options) error {
 		p.put("no fork, exec or exit was lost: the process tree is as complete as the hooks allow")
 		p.line()
 	}
+	for _, l := range x.Lost {
+		if l.Cause == "ring_full" {
+			p.put("hint   rings that hold more lose less: record --ring-size, --critical-ring-size for processes and connections")
+			p.line()
+			break
+		}
+	}
 	p.notSeen(x.NotSeen)
 	return p.err
 }
