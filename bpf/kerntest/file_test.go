@@ -149,6 +149,7 @@ func TestDeepPath(t *testing.T) {
 }
 
 func TestReadsAndWrites(t *testing.T) {
+	programs(t)
 	path := filepath.Join(t.TempDir(), "data")
 	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR, 0o600)
 	if err != nil {
@@ -208,6 +209,7 @@ func TestReadsAndWrites(t *testing.T) {
 }
 
 func TestCopiesBetweenDescriptors(t *testing.T) {
+	programs(t)
 	dir := t.TempDir()
 	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "dst")
 	os.WriteFile(src, make([]byte, 5000), 0o600)
@@ -267,6 +269,7 @@ func TestPipe(t *testing.T) {
 }
 
 func TestSlotIsReusedWithoutLoss(t *testing.T) {
+	programs(t)
 	dir := t.TempDir()
 	const files = 30 // more than a thread's table holds
 	var rows []event.Row

@@ -9,6 +9,7 @@ import (
 )
 
 func TestEveryProgramLoads(t *testing.T) {
+	programs(t)
 	s, err := bpf.Load(bpf.Options{CgroupRoot: cgroup2()})
 	if err != nil {
 		t.Fatal(err)
