@@ -269,12 +269,41 @@ func (p *printer) notSeen(gs []answer.Gap) {
 	}
 	p.put(p.color(bold, "not seen:"))
 	p.line()
+	var missing []string // hooks missing from beginning to end, told in one line
+	if !p.o.Verbose {
+		for _, g := range gs {
+			if wholeHook(g) {
+				missing = append(missing, g.Cause)
+			}
+		}
+	}
 	for _, g := range gs {
+		if len(missing) > 1 && wholeHook(g) {
+			if g.Cause == missing[0] {
+				p.put("  " + p.color(yellow, pad("not attached", 14)) + " " + p.hooks(missing))
+				p.line()
+			}
+			continue
+		}
 		p.put("  ")
 		p.put(p.gap(g))
 		p.line()
 		p.evidence("      ", g.Evidence)
 	}
+}
+
+// wholeHook tells whether a gap is a hook that was missing during the whole recording.
+func wholeHook(g answer.Gap) bool { return g.Kind == "not_attached" && g.Whole && g.Cause != "" }
+
+// mostHooks is how many missing hooks are named without -v.
+const mostHooks = 8
+
+func (p *printer) hooks(names []string) string {
+	more := ""
+	if n := len(names) - mostHooks; n > 0 {
+		names, more = names[:mostHooks], fmt.Sprintf(" and %d more", n)
+	}
+	return p.val(strings.Join(names, ", ")) + more + ": what passes there is not in here (-v says what that is)"
 }
 
 func (p *printer) gap(g answer.Gap) string {
