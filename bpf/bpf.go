@@ -18,7 +18,9 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -169,7 +171,8 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) 
 	if m := cs.Maps["hc_crit"]; m != nil {
 		m.MaxEntries = uint32(crit)
 	}
-	for k, v := range map[string]any{"hc_self": self, "hc_scoped": b2u(scoped), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	loop := features.HaveProgramHelper(ebpf.TracePoint, asm.FnLoop) == nil
+	for k, v := range map[string]any{"hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(scoped), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)

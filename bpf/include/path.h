@@ -70,53 +70,77 @@ static __always_inline s64 hc_mtime(struct inode *i)
 	return BPF_CORE_READ(old, i_mtime.tv_sec) * 1000000000LL + BPF_CORE_READ(old, i_mtime.tv_nsec);
 }
 
-/*
- * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
- * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
- * whatever chroot the process is in. A pseudo file (memfd) has one component and no root.
- * Returns 0, or 1 when the walk was cut. A global function: the verifier checks it once.
- */
-__noinline u32 hc_walk(struct hc_buf *b, u64 dentry, u64 vfsmount)
+struct hc_walk {
+	struct hc_buf *b;
+	struct dentry *d;
+	struct mount *mnt;
+	u32 whole;
+};
+
+/* One step of a walk: appends the name of a component, or goes up through a mount. Returns 1 at
+ * the end. */
+static long hc_walk_step(u32 i, struct hc_walk *w)
 {
-	struct dentry *d = (void *)dentry;
-	struct mount *mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct hc_buf *b = w->b;
+	struct mount *mnt = w->mnt;
+	struct dentry *d = w->d, *parent = BPF_CORE_READ(d, d_parent);
 	bool whole = false;
 	u32 at;
 	long n;
 
+	if (d == parent || d == BPF_CORE_READ(mnt, mnt.mnt_root)) {
+		struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+
+		if (up != mnt) {
+			w->d = BPF_CORE_READ(mnt, mnt_mountpoint);
+			w->mnt = up;
+			return 0;
+		}
+		whole = true;
+	}
+	at = b->at;
+	if (at > HC_BUF_SOFT)
+		return 1;
+	if (whole && d != parent) { /* root of a detached mount */
+		b->data[at] = '/';
+		b->data[at + 1] = 0;
+		n = 2;
+	} else {
+		n = bpf_probe_read_kernel_str(&b->data[at], 256, BPF_CORE_READ(d, d_name.name));
+	}
+	if (n <= 1)
+		return 1;
+	b->at = at + n;
+	w->whole = whole;
+	w->d = parent;
+	return whole;
+}
+
+/*
+ * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
+ * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
+ * whatever chroot the process is in. A pseudo file (memfd) has one component and no root.
+ * Returns 0, or 1 when the walk was cut. A global function, which the verifier checks once; from
+ * 5.17 on bpf_loop spares it the 64 rounds too.
+ */
+__noinline u32 hc_walk(struct hc_buf *b, u64 dentry, u64 vfsmount)
+{
+	struct hc_walk w = {
+		.b = b,
+		.d = (void *)dentry,
+		.mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt),
+	};
+
 	if (!b)
 		return 1;
-	for (int i = 0; i < HC_DEPTH; i++) {
-		struct dentry *parent = BPF_CORE_READ(d, d_parent);
-
-		if (d == parent || d == BPF_CORE_READ(mnt, mnt.mnt_root)) {
-			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
-
-			if (up != mnt) {
-				d = BPF_CORE_READ(mnt, mnt_mountpoint);
-				mnt = up;
-				continue;
-			}
-			whole = true;
-		}
-		at = b->at;
-		if (at > HC_BUF_SOFT)
-			return 1;
-		if (whole && d != parent) { /* root of a detached mount */
-			b->data[at] = '/';
-			b->data[at + 1] = 0;
-			n = 2;
-		} else {
-			n = bpf_probe_read_kernel_str(&b->data[at], 256, BPF_CORE_READ(d, d_name.name));
-		}
-		if (n <= 1)
-			return 1;
-		b->at = at + n;
-		if (whole)
-			return 0;
-		d = parent;
+	if (hc_has_loop) {
+		bpf_loop(HC_DEPTH, hc_walk_step, &w, 0);
+	} else {
+		for (int i = 0; i < HC_DEPTH; i++)
+			if (hc_walk_step(i, &w))
+				break;
 	}
-	return 1;
+	return !w.whole;
 }
 
 static __always_inline void hc_put_path(struct hc_buf *b, struct hc_var *v, u32 type, struct dentry *d, struct vfsmount *vfs)
