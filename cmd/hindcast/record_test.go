@@ -115,3 +115,21 @@ func TestFirstInterruptIsForTheCommand(t *testing.T) {
 		})
 	}
 }
+
+// TestNoTypeInformation hides the kernel's BTF from the program.
+func TestNoTypeInformation(t *testing.T) {
+	needRecording(t)
+	bin := buildHindcast(t)
+	for args, code := range map[string]int{"-- true": 125, "--duration 1s": 5} {
+		cmd := exec.Command("/bin/sh", "-c", `mount -t tmpfs none /sys/kernel/btf && exec "$0" record -w "$1" `+args, bin, filepath.Join(t.TempDir(), "store"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != code {
+			t.Fatalf("record %s: %v, want exit %d\n%s", args, err, code, out)
+		}
+		if s := string(out); strings.Count(s, "\n") != 1 || !strings.Contains(s, "CONFIG_DEBUG_INFO_BTF") {
+			t.Errorf("record %s said %q", args, s)
+		}
+	}
+}
