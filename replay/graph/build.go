@@ -21,7 +21,11 @@ type Builder struct {
 
 	totalsLost bool // the ledger counts totals among the lost
 	orderly    bool // the recording ended by itself, after telling all totals
+	unswept    bool // but what idle threads held could not be asked for
 }
+
+// sweepHook is the iterator that tells the totals of threads that neither end nor go on.
+const sweepHook = "hc_iter_io"
 
 // During collection the top bits of a node are its kind, the rest its number.
 const kindShift = 29
@@ -65,8 +69,14 @@ func (b *Builder) add(e Edge, id load.RowID) uint32 {
 // Apply adds the edges of one row, which the table has just resolved to s.
 func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 	switch {
-	case r.Type == event.Ledger && (r.N1 == 0 || r.N1 == int64(event.IO)):
-		b.totalsLost = true
+	case r.Type == event.Ledger:
+		switch event.Type(r.N1) {
+		case 0, event.IO, event.FirstRead, event.FirstWrite: // the latter: operations that were not counted
+			b.totalsLost = true
+		}
+	case r.Type == event.Recorder && string(r.Text) == "snapshot-incomplete",
+		r.Type == event.Coverage && r.N1 == 0 && string(r.Text) == sweepHook:
+		b.unswept = true
 	case r.Type == event.Recorder && string(r.Text) == "end": // after the last sweep
 		b.orderly = true
 	}
@@ -456,7 +466,7 @@ func (b *Builder) toldAll(e *Edge) bool {
 	if b.totalsLost {
 		return false
 	}
-	if b.orderly {
+	if b.orderly && !b.unswept {
 		return true
 	}
 	for _, n := range [2]Node{e.From, e.To} {
