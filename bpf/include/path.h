@@ -161,43 +161,13 @@ static __always_inline void hc_put_file_path(struct hc_buf *b, struct hc_var *v,
 	hc_put_path(b, v, type, BPF_CORE_READ(f, f_path.dentry), BPF_CORE_READ(f, f_path.mnt));
 }
 
-/* Appends a NUL terminated string of the program, without its NUL. */
-static __always_inline void hc_put_user_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
+/* Takes the n bytes of a string, its NUL among them, that a read has just put at the end of the
+ * buffer. A read that failed leaves v marked unreadable. */
+static __always_inline void hc_took_str(struct hc_buf *b, struct hc_var *v, u32 type, u32 at, long n)
 {
-	u32 at = b->at;
-	long n;
-
 	v->len = 0;
 	v->mark = 2;
 	v->full = 0;
-	if (at > HC_BUF_SOFT)
-		return;
-	n = bpf_probe_read_user_str(&b->data[at], HC_STR, p);
-	if (n <= 0) {
-		hc_count(HC_READ_FAULT, type);
-		return;
-	}
-	n--;
-	v->mark = n == HC_STR - 1;
-	if (v->mark)
-		hc_count(HC_TRUNCATED, type);
-	v->len = n;
-	v->full = n;
-	b->at = at + n;
-}
-
-/* The same for a string the kernel holds. */
-static __always_inline void hc_put_kernel_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
-{
-	u32 at = b->at;
-	long n;
-
-	v->len = 0;
-	v->mark = 2;
-	v->full = 0;
-	if (at > HC_BUF_SOFT)
-		return;
-	n = bpf_probe_read_kernel_str(&b->data[at], HC_STR, p);
 	if (n <= 0)
 		return;
 	n--;
@@ -207,6 +177,31 @@ static __always_inline void hc_put_kernel_str(struct hc_buf *b, struct hc_var *v
 	v->len = n;
 	v->full = n;
 	b->at = at + n;
+}
+
+/* Appends a NUL terminated string of the program, without its NUL. */
+static __always_inline void hc_put_user_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
+{
+	u32 at = b->at;
+	long n = 0;
+
+	if (at <= HC_BUF_SOFT) {
+		n = bpf_probe_read_user_str(&b->data[at], HC_STR, p);
+		if (n <= 0)
+			hc_count(HC_READ_FAULT, type);
+	}
+	hc_took_str(b, v, type, at, n);
+}
+
+/* The same for a string the kernel holds. */
+static __always_inline void hc_put_kernel_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
+{
+	u32 at = b->at;
+	long n = 0;
+
+	if (at <= HC_BUF_SOFT)
+		n = bpf_probe_read_kernel_str(&b->data[at], HC_STR, p);
+	hc_took_str(b, v, type, at, n);
 }
 
 /* Appends the arguments of a new image: head only when there are more than HC_ARGV bytes. */
