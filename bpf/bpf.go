@@ -37,7 +37,13 @@ type Options struct {
 	Scoped        bool   // only processes in the scope map make events
 	Self          uint32 // thread group whose bulk events are left out and counted; default this process, NoSelf for none
 	CgroupRoot    string // root of cgroup2, where cgroup programs attach; empty: they do not
+	Forensic      bool   // programs tell every operation, whatever it costs
+	// Leave tells which programs are not wanted; they are not loaded. Default: none.
+	Leave func(name string) bool
 }
+
+// ErrLeftOut is the error of a hook that Options.Leave did not want.
+var ErrLeftOut = errors.New("left out")
 
 // NoSelf as Options.Self leaves nobody out.
 const NoSelf = ^uint32(0)
@@ -100,7 +106,7 @@ func Load(o Options) (*Set, error) {
 		crit = 8 << 20
 	}
 	for _, name := range obj.Names() {
-		if err := s.loadObject(name, self, bulk, crit, o.Scoped); err != nil {
+		if err := s.loadObject(name, self, bulk, crit, &o); err != nil {
 			s.Close()
 			return nil, err
 		}
@@ -160,7 +166,7 @@ func (s *Set) whoami() (uint32, error) {
 	return ret, nil
 }
 
-func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) error {
+func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) error {
 	cs, err := spec(name)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", name, err)
@@ -172,7 +178,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) 
 		m.MaxEntries = uint32(crit)
 	}
 	loop := features.HaveProgramHelper(ebpf.TracePoint, asm.FnLoop) == nil
-	for k, v := range map[string]any{"hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(scoped), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	for k, v := range map[string]any{"hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)
@@ -202,6 +208,24 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, scoped bool) 
 		names = append(names, n)
 	}
 	sort.Strings(names)
+	left := names[:0:0]
+	if o.Leave != nil {
+		wanted := names[:0]
+		for _, n := range names {
+			if !o.Leave(n) {
+				wanted = append(wanted, n)
+				continue
+			}
+			left = append(left, n)
+			s.hooks = append(s.hooks, &Hook{Name: n, Section: cs.Programs[n].SectionName, Err: ErrLeftOut, set: s})
+		}
+		for _, n := range left {
+			delete(cs.Programs, n)
+		}
+		if names = wanted; len(names) == 0 {
+			return nil
+		}
+	}
 	// All at once is several times faster, since types are handed to the kernel once; only when
 	// the kernel refuses something is each tried alone.
 	opts := ebpf.CollectionOptions{MapReplacements: own}

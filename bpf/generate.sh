@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles every bpf/*/NAME.bpf.c to internal/obj/ARCH/NAME.o, the same bytes every time: debug
 # paths are mapped away, the compiler's name is not recorded, DWARF is stripped and BTF kept.
+# With names given (generate.sh open io) only those objects are made.
 set -eu
 cd "$(dirname "$0")"
 CLANG=${CLANG:-clang-19}
@@ -12,6 +13,8 @@ for arch in amd64 arm64; do
 	esac
 	mkdir -p internal/obj/$arch
 	for src in */*.bpf.c; do
+		name=$(basename "$src" .bpf.c)
+		case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
 		out=internal/obj/$arch/$(basename "$src" .bpf.c).o
 		$CLANG -g -O2 -mcpu=v3 -target bpf -D__TARGET_ARCH_$target \
 			-fdebug-prefix-map="$PWD"=. -fno-ident -Wall -Werror -Wno-unused-function \

@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 func (s *session) open() (err error) {
 	s.set, err = bpf.Load(bpf.Options{
 		BulkBytes: s.o.RingBytes, CriticalBytes: s.o.CriticalBytes, Scoped: s.scoped(), CgroupRoot: probe.CgroupRoot(),
+		Forensic: probe.Profile(s.o.Profile) == probe.Forensic, Leave: probe.Profile(s.o.Profile).Leaves,
 	})
 	if err != nil {
 		return loadError(err)

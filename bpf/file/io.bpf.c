@@ -11,16 +11,14 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 enum { PLAIN, VECTOR, POSITIONED, SENDFILE, SPLICE, COPY };
 
 #define IN(name, method)                                         \
-	SEC("tp/syscalls/sys_exit_" #name)                       \
-	int hc_##name(struct hc_sys_exit *ctx)                   \
+	HC_SYSCALL(name)                                         \
 	{                                                        \
 		if (ctx->ret <= 0)                               \
 			return 0;                                \
 		return hc_io_op(hc_arg(0), ctx->ret, true, method); \
 	}
 #define OUT(name, method)                                        \
-	SEC("tp/syscalls/sys_exit_" #name)                       \
-	int hc_##name(struct hc_sys_exit *ctx)                   \
+	HC_SYSCALL(name)                                         \
 	{                                                        \
 		if (ctx->ret <= 0)                               \
 			return 0;                                \
@@ -28,8 +26,7 @@ enum { PLAIN, VECTOR, POSITIONED, SENDFILE, SPLICE, COPY };
 	}
 /* from one descriptor to another: a read of the one and a write of the other */
 #define BOTH(name, from, to, method)                             \
-	SEC("tp/syscalls/sys_exit_" #name)                       \
-	int hc_##name(struct hc_sys_exit *ctx)                   \
+	HC_SYSCALL(name)                                         \
 	{                                                        \
 		if (ctx->ret <= 0)                               \
 			return 0;                                \

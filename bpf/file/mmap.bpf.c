@@ -10,8 +10,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 
-SEC("tp/syscalls/sys_exit_mmap")
-int hc_mmap(struct hc_sys_exit *ctx)
+HC_SYSCALL(mmap)
 {
 	struct hc_ev_mmap_exec *e;
 	struct hc_buf *b;

@@ -31,7 +31,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 		hc_put_user_str(b, &e->field_, TYPE_, name_);  \
 	} while (0)
 
-#define PROG(name_) SEC("tp/syscalls/sys_exit_" #name_) int hc_##name_(struct hc_sys_exit *ctx)
+#define PROG(name_) HC_SYSCALL(name_)
 
 static __always_inline int rename_(struct hc_sys_exit *ctx, int d1, u64 p1, int d2, u64 p2, u32 flags)
 {
@@ -108,6 +108,7 @@ static __always_inline int chmod_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 p
 {
 	BEGIN(chmod, HC_CHMOD);
 	e->perm = perm & 07777;
+	e->old_perm = -1;
 	NAME(path, HC_CHMOD, dfd, p);
 	hc_send(b, false, HC_CHMOD);
 	return 0;
@@ -119,6 +120,7 @@ PROG(fchmod)
 {
 	BEGIN(chmod, HC_CHMOD);
 	e->perm = hc_arg(1) & 07777;
+	e->old_perm = -1;
 	OBJECT(HC_CHMOD, hc_arg(0));
 	hc_send(b, false, HC_CHMOD);
 	return 0;
@@ -129,6 +131,7 @@ static __always_inline int chown_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 u
 	BEGIN(chown, HC_CHOWN);
 	e->owner = uid;
 	e->group = gid;
+	e->old_owner = e->old_group = -1;
 	NAME(path, HC_CHOWN, dfd, p);
 	hc_send(b, false, HC_CHOWN);
 	return 0;
@@ -141,6 +144,7 @@ PROG(fchown)
 	BEGIN(chown, HC_CHOWN);
 	e->owner = hc_arg(1);
 	e->group = hc_arg(2);
+	e->old_owner = e->old_group = -1;
 	OBJECT(HC_CHOWN, hc_arg(0));
 	hc_send(b, false, HC_CHOWN);
 	return 0;
@@ -150,6 +154,7 @@ PROG(truncate)
 {
 	BEGIN(truncate, HC_TRUNCATE);
 	e->size = hc_arg(1);
+	e->old_size = -1;
 	NAME(path, HC_TRUNCATE, AT_FDCWD, hc_arg(0));
 	hc_send(b, false, HC_TRUNCATE);
 	return 0;
@@ -158,6 +163,7 @@ PROG(ftruncate)
 {
 	BEGIN(truncate, HC_TRUNCATE);
 	e->size = hc_arg(1);
+	e->old_size = -1;
 	OBJECT(HC_TRUNCATE, hc_arg(0));
 	hc_send(b, false, HC_TRUNCATE);
 	return 0;

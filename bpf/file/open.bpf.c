@@ -57,32 +57,28 @@ static __always_inline int opened(s64 fd)
 	return 0;
 }
 
-SEC("tp/syscalls/sys_exit_open")
-int hc_open(struct hc_sys_exit *ctx)
+HC_SYSCALL(open)
 {
 	if (ctx->ret < 0)
 		return refused(ctx->ret, AT_FDCWD, (void *)hc_arg(0), hc_arg(1));
 	return opened(ctx->ret);
 }
 
-SEC("tp/syscalls/sys_exit_creat")
-int hc_creat(struct hc_sys_exit *ctx)
+HC_SYSCALL(creat)
 {
 	if (ctx->ret < 0)
 		return refused(ctx->ret, AT_FDCWD, (void *)hc_arg(0), 0x241 /* O_CREAT|O_WRONLY|O_TRUNC */);
 	return opened(ctx->ret);
 }
 
-SEC("tp/syscalls/sys_exit_openat")
-int hc_openat(struct hc_sys_exit *ctx)
+HC_SYSCALL(openat)
 {
 	if (ctx->ret < 0)
 		return refused(ctx->ret, hc_arg(0), (void *)hc_arg(1), hc_arg(2));
 	return opened(ctx->ret);
 }
 
-SEC("tp/syscalls/sys_exit_openat2")
-int hc_openat2(struct hc_sys_exit *ctx)
+HC_SYSCALL(openat2)
 {
 	u64 oflags = 0;
 

@@ -5,7 +5,7 @@
 
 #include <linux/types.h>
 
-#define HC_CATALOG_VERSION 1
+#define HC_CATALOG_VERSION 2
 #define HC_F_SNAPSHOT 0x1
 #define HC_F_FAILED 0x2
 #define HC_F_COMPAT 0x4
@@ -17,6 +17,8 @@
 #define HC_F_CRITICAL 0x100
 #define HC_F_THREAD 0x200
 #define HC_F_OWNER_GUESS 0x400
+#define HC_F_KERNEL_NAMES 0x800
+#define HC_F_OVERRIDE 0x1000
 
 enum hc_type {
 	HC_FORK = 1,
@@ -26,6 +28,14 @@ enum hc_type {
 	HC_CRED_CHANGE = 5,
 	HC_SIGNAL = 6,
 	HC_PROCESS = 7,
+	HC_EXEC_FAILED = 8,
+	HC_SET_NAME = 9,
+	HC_SESSION = 10,
+	HC_REPARENT = 11,
+	HC_NAMESPACE = 12,
+	HC_ACCESS = 13,
+	HC_CONTROL = 14,
+	HC_MISMATCH = 15,
 	HC_OPEN = 16,
 	HC_OPEN_FAILED = 17,
 	HC_READ = 18,
@@ -42,6 +52,14 @@ enum hc_type {
 	HC_INODE_UNLINK = 29,
 	HC_MMAP_EXEC = 30,
 	HC_FILE = 31,
+	HC_CLOSE = 32,
+	HC_MMAP_WRITE = 33,
+	HC_UNMAP = 34,
+	HC_MPROTECT = 35,
+	HC_DIRTY = 36,
+	HC_ATTR = 37,
+	HC_FD_NEW = 38,
+	HC_FD_PASSED = 39,
 	HC_LISTEN = 40,
 	HC_CONNECT = 41,
 	HC_ACCEPT = 42,
@@ -49,6 +67,18 @@ enum hc_type {
 	HC_SOCK = 44,
 	HC_SOCK_TOTAL = 45,
 	HC_SOCKET = 46,
+	HC_BIND = 47,
+	HC_SOCKET_NEW = 48,
+	HC_UNIX_CONN = 49,
+	HC_CONNECT_DENIED = 50,
+	HC_MODULE = 51,
+	HC_BPF = 52,
+	HC_PERF_EVENT = 53,
+	HC_MOUNT = 54,
+	HC_CLOCK_SET = 56,
+	HC_CGROUP = 57,
+	HC_IO_URING = 58,
+	HC_SYSCALL = 59,
 	HC_TYPE_MAX = 64,
 };
 
@@ -110,6 +140,9 @@ struct hc_ev_exec {
 	__u64 ino;
 	__s64 ctime;
 	__s64 mtime;
+	__u64 script_ino;
+	__u64 argv_hash;
+	__u64 env_hash;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -122,33 +155,47 @@ struct hc_ev_exec {
 	__u32 netns;
 	__u32 exec_flags;
 	__u32 old_tid;
+	__u32 script_dev;
+	__u32 script_gen;
+	__u32 env_len;
 	struct hc_var exe;
 	struct hc_var argv;
 	struct hc_var cwd;
 	struct hc_var filename;
 	struct hc_var interp;
+	struct hc_var argv_tail;
+	struct hc_var env;
+	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_exec) == 192, "exec size");
+_Static_assert(sizeof(struct hc_ev_exec) == 248, "exec size");
 _Static_assert(__builtin_offsetof(struct hc_ev_exec, ino) == 80, "exec.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_exec, ctime) == 88, "exec.ctime");
 _Static_assert(__builtin_offsetof(struct hc_ev_exec, mtime) == 96, "exec.mtime");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, dev) == 104, "exec.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, gen) == 108, "exec.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, mode) == 112, "exec.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, nlink) == 116, "exec.nlink");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv_len) == 120, "exec.argv_len");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, sid) == 124, "exec.sid");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, tty) == 128, "exec.tty");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, pidns) == 132, "exec.pidns");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, mntns) == 136, "exec.mntns");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, netns) == 140, "exec.netns");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, exec_flags) == 144, "exec.exec_flags");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, old_tid) == 148, "exec.old_tid");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, exe) == 152, "exec.exe");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv) == 160, "exec.argv");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, cwd) == 168, "exec.cwd");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, filename) == 176, "exec.filename");
-_Static_assert(__builtin_offsetof(struct hc_ev_exec, interp) == 184, "exec.interp");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, script_ino) == 104, "exec.script_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv_hash) == 112, "exec.argv_hash");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, env_hash) == 120, "exec.env_hash");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, dev) == 128, "exec.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, gen) == 132, "exec.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, mode) == 136, "exec.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, nlink) == 140, "exec.nlink");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv_len) == 144, "exec.argv_len");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, sid) == 148, "exec.sid");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, tty) == 152, "exec.tty");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, pidns) == 156, "exec.pidns");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, mntns) == 160, "exec.mntns");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, netns) == 164, "exec.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, exec_flags) == 168, "exec.exec_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, old_tid) == 172, "exec.old_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, script_dev) == 176, "exec.script_dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, script_gen) == 180, "exec.script_gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, env_len) == 184, "exec.env_len");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, exe) == 188, "exec.exe");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv) == 196, "exec.argv");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, cwd) == 204, "exec.cwd");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, filename) == 212, "exec.filename");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, interp) == 220, "exec.interp");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, argv_tail) == 228, "exec.argv_tail");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec, env) == 236, "exec.env");
 
 /* A thread ended; with the thread flag clear, its process ended with it. */
 struct hc_ev_exit {
@@ -242,6 +289,8 @@ struct hc_ev_process {
 	__s64 ctime;
 	__s64 mtime;
 	__u64 parent_start;
+	__u64 argv_hash;
+	__u64 env_hash;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -254,30 +303,199 @@ struct hc_ev_process {
 	__u32 netns;
 	__u32 parent_pid;
 	__u32 ns_pid;
+	__u32 env_len;
 	struct hc_var exe;
 	struct hc_var argv;
 	struct hc_var cwd;
+	struct hc_var argv_tail;
+	struct hc_var env;
+	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_process) == 184, "process size");
+_Static_assert(sizeof(struct hc_ev_process) == 224, "process size");
 _Static_assert(__builtin_offsetof(struct hc_ev_process, ino) == 80, "process.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_process, ctime) == 88, "process.ctime");
 _Static_assert(__builtin_offsetof(struct hc_ev_process, mtime) == 96, "process.mtime");
 _Static_assert(__builtin_offsetof(struct hc_ev_process, parent_start) == 104, "process.parent_start");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, dev) == 112, "process.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, gen) == 116, "process.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, mode) == 120, "process.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, nlink) == 124, "process.nlink");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, argv_len) == 128, "process.argv_len");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, sid) == 132, "process.sid");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, tty) == 136, "process.tty");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, pidns) == 140, "process.pidns");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, mntns) == 144, "process.mntns");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, netns) == 148, "process.netns");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, parent_pid) == 152, "process.parent_pid");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, ns_pid) == 156, "process.ns_pid");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, exe) == 160, "process.exe");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, argv) == 168, "process.argv");
-_Static_assert(__builtin_offsetof(struct hc_ev_process, cwd) == 176, "process.cwd");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, argv_hash) == 112, "process.argv_hash");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, env_hash) == 120, "process.env_hash");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, dev) == 128, "process.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, gen) == 132, "process.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, mode) == 136, "process.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, nlink) == 140, "process.nlink");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, argv_len) == 144, "process.argv_len");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, sid) == 148, "process.sid");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, tty) == 152, "process.tty");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, pidns) == 156, "process.pidns");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, mntns) == 160, "process.mntns");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, netns) == 164, "process.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, parent_pid) == 168, "process.parent_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, ns_pid) == 172, "process.ns_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, env_len) == 176, "process.env_len");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, exe) == 180, "process.exe");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, argv) == 188, "process.argv");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, cwd) == 196, "process.cwd");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, argv_tail) == 204, "process.argv_tail");
+_Static_assert(__builtin_offsetof(struct hc_ev_process, env) == 212, "process.env");
+
+/* An exec did not happen; ret is the errno. */
+struct hc_ev_exec_failed {
+	struct hc_hdr h;
+	__u32 at_flags;
+	struct hc_var path_dir;
+	struct hc_var path;
+	struct hc_var argv;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_exec_failed) == 112, "exec_failed size");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, at_flags) == 80, "exec_failed.at_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, path_dir) == 84, "exec_failed.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, path) == 92, "exec_failed.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, argv) == 100, "exec_failed.argv");
+
+/* A thread took another name (comm); the row's comm is the old one, except after exec. */
+struct hc_ev_set_name {
+	struct hc_hdr h;
+	__u64 target_start;
+	__u32 target_pid;
+	__u32 target_tid;
+	struct hc_var new_comm;
+};
+_Static_assert(sizeof(struct hc_ev_set_name) == 104, "set_name size");
+_Static_assert(__builtin_offsetof(struct hc_ev_set_name, target_start) == 80, "set_name.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_set_name, target_pid) == 88, "set_name.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_set_name, target_tid) == 92, "set_name.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_set_name, new_comm) == 96, "set_name.new_comm");
+
+/* A process joined or made a session or process group, or became the one that orphans go to. */
+struct hc_ev_session {
+	struct hc_hdr h;
+	__u64 target_start;
+	__u32 op;
+	__u32 sid;
+	__u32 pgid;
+	__u32 target_pid;
+	__u32 target_tid;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_session) == 112, "session size");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, target_start) == 80, "session.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, op) == 88, "session.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, sid) == 92, "session.sid");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, pgid) == 96, "session.pgid");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, target_pid) == 100, "session.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_session, target_tid) == 104, "session.target_tid");
+
+/* A process got another parent because the actor, its parent, ended. */
+struct hc_ev_reparent {
+	struct hc_hdr h;
+	__u64 target_start;
+	__u64 parent_start;
+	__u32 target_pid;
+	__u32 target_tid;
+	__u32 parent_pid;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_reparent) == 112, "reparent size");
+_Static_assert(__builtin_offsetof(struct hc_ev_reparent, target_start) == 80, "reparent.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_reparent, parent_start) == 88, "reparent.parent_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_reparent, target_pid) == 96, "reparent.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_reparent, target_tid) == 100, "reparent.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_reparent, parent_pid) == 104, "reparent.parent_pid");
+
+/* A thread entered or made a namespace; one row for each that changed. */
+struct hc_ev_namespace {
+	struct hc_hdr h;
+	__u64 call_flags;
+	__u64 target_start;
+	__u32 ns_type;
+	__u32 old_ns;
+	__u32 new_ns;
+	__s32 call;
+	__u32 target_pid;
+	__u32 target_tid;
+};
+_Static_assert(sizeof(struct hc_ev_namespace) == 120, "namespace size");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, call_flags) == 80, "namespace.call_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, target_start) == 88, "namespace.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, ns_type) == 96, "namespace.ns_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, old_ns) == 100, "namespace.old_ns");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, new_ns) == 104, "namespace.new_ns");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, call) == 108, "namespace.call");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, target_pid) == 112, "namespace.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_namespace, target_tid) == 116, "namespace.target_tid");
+
+/* A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors. */
+struct hc_ev_access {
+	struct hc_hdr h;
+	__s64 request;
+	__u64 addr;
+	__s64 size;
+	__u64 target_start;
+	__u32 op;
+	__u32 target_pid;
+	__u32 target_tid;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_access) == 128, "access size");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, request) == 80, "access.request");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, addr) == 88, "access.addr");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, size) == 96, "access.size");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, target_start) == 104, "access.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, op) == 112, "access.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, target_pid) == 116, "access.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_access, target_tid) == 120, "access.target_tid");
+
+/* A process changed what the kernel allows or keeps for it: prctl, seccomp, keyctl, limits, personality. */
+struct hc_ev_control {
+	struct hc_hdr h;
+	__s64 option;
+	__u64 arg2;
+	__u64 arg3;
+	__u64 arg4;
+	__u64 target_start;
+	__u32 call;
+	__u32 target_pid;
+	__u32 target_tid;
+	struct hc_var text;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_control) == 144, "control size");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, option) == 80, "control.option");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, arg2) == 88, "control.arg2");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, arg3) == 96, "control.arg3");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, arg4) == 104, "control.arg4");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, target_start) == 112, "control.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, call) == 120, "control.call");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, target_pid) == 124, "control.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, target_tid) == 128, "control.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_control, text) == 132, "control.text");
+
+/* What a call claimed is not what the kernel used. */
+struct hc_ev_mismatch {
+	struct hc_hdr h;
+	__u64 ino;
+	__u32 kind;
+	__u32 call;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	struct hc_var path;
+	struct hc_var claimed_dir;
+	struct hc_var claimed;
+	struct hc_var claimed_before;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_mismatch) == 144, "mismatch size");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, ino) == 80, "mismatch.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, kind) == 88, "mismatch.kind");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, call) == 92, "mismatch.call");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, dev) == 96, "mismatch.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, gen) == 100, "mismatch.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, mode) == 104, "mismatch.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, path) == 108, "mismatch.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, claimed_dir) == 116, "mismatch.claimed_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, claimed) == 124, "mismatch.claimed");
+_Static_assert(__builtin_offsetof(struct hc_ev_mismatch, claimed_before) == 132, "mismatch.claimed_before");
 
 /* A file was opened or created; ret is the descriptor. */
 struct hc_ev_open {
@@ -400,77 +618,123 @@ _Static_assert(__builtin_offsetof(struct hc_ev_io, ops_out) == 160, "io.ops_out"
 _Static_assert(__builtin_offsetof(struct hc_ev_io, methods) == 164, "io.methods");
 _Static_assert(__builtin_offsetof(struct hc_ev_io, reason) == 168, "io.reason");
 
-/* A name was changed. */
+/* A name was changed. Objects are zero in the tracepoint tier; flag kernel_names says that the names are the kernel's. */
 struct hc_ev_rename {
 	struct hc_hdr h;
+	__u64 ino;
+	__u64 over_ino;
 	__u32 rename_flags;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 over_dev;
+	__u32 over_gen;
 	struct hc_var path_dir;
 	struct hc_var path;
 	struct hc_var new_path_dir;
 	struct hc_var new_path;
-	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_rename) == 120, "rename size");
-_Static_assert(__builtin_offsetof(struct hc_ev_rename, rename_flags) == 80, "rename.rename_flags");
-_Static_assert(__builtin_offsetof(struct hc_ev_rename, path_dir) == 84, "rename.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_rename, path) == 92, "rename.path");
-_Static_assert(__builtin_offsetof(struct hc_ev_rename, new_path_dir) == 100, "rename.new_path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_rename, new_path) == 108, "rename.new_path");
+_Static_assert(sizeof(struct hc_ev_rename) == 152, "rename size");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, ino) == 80, "rename.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, over_ino) == 88, "rename.over_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, rename_flags) == 96, "rename.rename_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, dev) == 100, "rename.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, gen) == 104, "rename.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, mode) == 108, "rename.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, over_dev) == 112, "rename.over_dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, over_gen) == 116, "rename.over_gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, path_dir) == 120, "rename.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, path) == 128, "rename.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, new_path_dir) == 136, "rename.new_path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_rename, new_path) == 144, "rename.new_path");
 
-/* A second name was made for an object. */
+/* A second name was made for an object. With AT_EMPTY_PATH (4096) or a descriptor the object is the kernel's in every tier. */
 struct hc_ev_link {
 	struct hc_hdr h;
+	__u64 ino;
 	__u32 link_flags;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
 	struct hc_var path_dir;
 	struct hc_var path;
 	struct hc_var new_path_dir;
 	struct hc_var new_path;
-	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_link) == 120, "link size");
-_Static_assert(__builtin_offsetof(struct hc_ev_link, link_flags) == 80, "link.link_flags");
-_Static_assert(__builtin_offsetof(struct hc_ev_link, path_dir) == 84, "link.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_link, path) == 92, "link.path");
-_Static_assert(__builtin_offsetof(struct hc_ev_link, new_path_dir) == 100, "link.new_path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_link, new_path) == 108, "link.new_path");
+_Static_assert(sizeof(struct hc_ev_link) == 136, "link size");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, ino) == 80, "link.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, link_flags) == 88, "link.link_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, dev) == 92, "link.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, gen) == 96, "link.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, mode) == 100, "link.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, path_dir) == 104, "link.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, path) == 112, "link.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, new_path_dir) == 120, "link.new_path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_link, new_path) == 128, "link.new_path");
 
 /* A symbolic link was made. */
 struct hc_ev_symlink {
 	struct hc_hdr h;
+	__u64 ino;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
 	struct hc_var target;
 	struct hc_var new_path_dir;
 	struct hc_var new_path;
+	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_symlink) == 104, "symlink size");
-_Static_assert(__builtin_offsetof(struct hc_ev_symlink, target) == 80, "symlink.target");
-_Static_assert(__builtin_offsetof(struct hc_ev_symlink, new_path_dir) == 88, "symlink.new_path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_symlink, new_path) == 96, "symlink.new_path");
+_Static_assert(sizeof(struct hc_ev_symlink) == 128, "symlink size");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, ino) == 80, "symlink.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, dev) == 88, "symlink.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, gen) == 92, "symlink.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, mode) == 96, "symlink.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, target) == 100, "symlink.target");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, new_path_dir) == 108, "symlink.new_path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_symlink, new_path) == 116, "symlink.new_path");
 
-/* A name was removed. */
+/* A name was removed. The object is zero in the tracepoint tier: see inode_unlink. */
 struct hc_ev_unlink {
 	struct hc_hdr h;
+	__u64 ino;
 	__u32 unlink_flags;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 nlink;
 	struct hc_var path_dir;
 	struct hc_var path;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_unlink) == 104, "unlink size");
-_Static_assert(__builtin_offsetof(struct hc_ev_unlink, unlink_flags) == 80, "unlink.unlink_flags");
-_Static_assert(__builtin_offsetof(struct hc_ev_unlink, path_dir) == 84, "unlink.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_unlink, path) == 92, "unlink.path");
+_Static_assert(sizeof(struct hc_ev_unlink) == 128, "unlink size");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, ino) == 80, "unlink.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, unlink_flags) == 88, "unlink.unlink_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, dev) == 92, "unlink.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, gen) == 96, "unlink.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, mode) == 100, "unlink.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, nlink) == 104, "unlink.nlink");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, path_dir) == 108, "unlink.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_unlink, path) == 116, "unlink.path");
 
-/* A directory was made. */
+/* A directory was made, or with another file type in mode a special file. */
 struct hc_ev_mkdir {
 	struct hc_hdr h;
+	__u64 ino;
 	__u32 perm;
+	__u32 dev;
+	__u32 gen;
+	__u32 rdev;
 	struct hc_var path_dir;
 	struct hc_var path;
-	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_mkdir) == 104, "mkdir size");
-_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, perm) == 80, "mkdir.perm");
-_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, path_dir) == 84, "mkdir.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, path) == 92, "mkdir.path");
+_Static_assert(sizeof(struct hc_ev_mkdir) == 120, "mkdir size");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, ino) == 80, "mkdir.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, perm) == 88, "mkdir.perm");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, dev) == 92, "mkdir.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, gen) == 96, "mkdir.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, rdev) == 100, "mkdir.rdev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, path_dir) == 104, "mkdir.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mkdir, path) == 112, "mkdir.path");
 
 /* Permissions were changed. Object fields are zero when the call gave a name. */
 struct hc_ev_chmod {
@@ -480,22 +744,27 @@ struct hc_ev_chmod {
 	__u32 gen;
 	__u32 mode;
 	__u32 perm;
+	__s32 old_perm;
 	struct hc_var path_dir;
 	struct hc_var path;
+	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_chmod) == 120, "chmod size");
+_Static_assert(sizeof(struct hc_ev_chmod) == 128, "chmod size");
 _Static_assert(__builtin_offsetof(struct hc_ev_chmod, ino) == 80, "chmod.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_chmod, dev) == 88, "chmod.dev");
 _Static_assert(__builtin_offsetof(struct hc_ev_chmod, gen) == 92, "chmod.gen");
 _Static_assert(__builtin_offsetof(struct hc_ev_chmod, mode) == 96, "chmod.mode");
 _Static_assert(__builtin_offsetof(struct hc_ev_chmod, perm) == 100, "chmod.perm");
-_Static_assert(__builtin_offsetof(struct hc_ev_chmod, path_dir) == 104, "chmod.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_chmod, path) == 112, "chmod.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_chmod, old_perm) == 104, "chmod.old_perm");
+_Static_assert(__builtin_offsetof(struct hc_ev_chmod, path_dir) == 108, "chmod.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_chmod, path) == 116, "chmod.path");
 
 /* Ownership was changed. Object fields are zero when the call gave a name. */
 struct hc_ev_chown {
 	struct hc_hdr h;
 	__u64 ino;
+	__s64 old_owner;
+	__s64 old_group;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -505,21 +774,24 @@ struct hc_ev_chown {
 	struct hc_var path;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_chown) == 128, "chown size");
+_Static_assert(sizeof(struct hc_ev_chown) == 144, "chown size");
 _Static_assert(__builtin_offsetof(struct hc_ev_chown, ino) == 80, "chown.ino");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, dev) == 88, "chown.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, gen) == 92, "chown.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, mode) == 96, "chown.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, owner) == 100, "chown.owner");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, group) == 104, "chown.group");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, path_dir) == 108, "chown.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_chown, path) == 116, "chown.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, old_owner) == 88, "chown.old_owner");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, old_group) == 96, "chown.old_group");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, dev) == 104, "chown.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, gen) == 108, "chown.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, mode) == 112, "chown.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, owner) == 116, "chown.owner");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, group) == 120, "chown.group");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, path_dir) == 124, "chown.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_chown, path) == 132, "chown.path");
 
 /* A file was cut or extended. Object fields are zero when the call gave a name. */
 struct hc_ev_truncate {
 	struct hc_hdr h;
 	__u64 ino;
 	__s64 size;
+	__s64 old_size;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -527,14 +799,15 @@ struct hc_ev_truncate {
 	struct hc_var path;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_truncate) == 128, "truncate size");
+_Static_assert(sizeof(struct hc_ev_truncate) == 136, "truncate size");
 _Static_assert(__builtin_offsetof(struct hc_ev_truncate, ino) == 80, "truncate.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_truncate, size) == 88, "truncate.size");
-_Static_assert(__builtin_offsetof(struct hc_ev_truncate, dev) == 96, "truncate.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_truncate, gen) == 100, "truncate.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_truncate, mode) == 104, "truncate.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_truncate, path_dir) == 108, "truncate.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_truncate, path) == 116, "truncate.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, old_size) == 96, "truncate.old_size");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, dev) == 104, "truncate.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, gen) == 108, "truncate.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, mode) == 112, "truncate.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, path_dir) == 116, "truncate.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_truncate, path) == 124, "truncate.path");
 
 /* Witness inside the file system: this inode lost a name. The same thread's next unlink or rename row names it. */
 struct hc_ev_inode_unlink {
@@ -607,6 +880,211 @@ _Static_assert(__builtin_offsetof(struct hc_ev_file, mode) == 112, "file.mode");
 _Static_assert(__builtin_offsetof(struct hc_ev_file, fd) == 116, "file.fd");
 _Static_assert(__builtin_offsetof(struct hc_ev_file, open_flags) == 120, "file.open_flags");
 _Static_assert(__builtin_offsetof(struct hc_ev_file, path) == 124, "file.path");
+
+/* A descriptor was closed. Forensic profile only: elsewhere totals and exit tell when an object was let go. */
+struct hc_ev_close {
+	struct hc_hdr h;
+	__u64 ino;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__s32 fd;
+	__u32 last_fd;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_close) == 112, "close size");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, ino) == 80, "close.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, dev) == 88, "close.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, gen) == 92, "close.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, mode) == 96, "close.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, fd) == 100, "close.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_close, last_fd) == 104, "close.last_fd");
+
+/* A file was mapped so that stores change it (shared and writable): from now until unmap or exit the process may write it without a call. */
+struct hc_ev_mmap_write {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 addr;
+	__u64 length;
+	__u64 offset;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 prot;
+	__u32 map_flags;
+	struct hc_var path;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_mmap_write) == 144, "mmap_write size");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, ino) == 80, "mmap_write.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, addr) == 88, "mmap_write.addr");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, length) == 96, "mmap_write.length");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, offset) == 104, "mmap_write.offset");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, dev) == 112, "mmap_write.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, gen) == 116, "mmap_write.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, mode) == 120, "mmap_write.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, prot) == 124, "mmap_write.prot");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, map_flags) == 128, "mmap_write.map_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, path) == 132, "mmap_write.path");
+
+/* A range that held shared writable mappings was unmapped; they also end with exit and exec. */
+struct hc_ev_unmap {
+	struct hc_hdr h;
+	__u64 addr;
+	__u64 length;
+};
+_Static_assert(sizeof(struct hc_ev_unmap) == 96, "unmap size");
+_Static_assert(__builtin_offsetof(struct hc_ev_unmap, addr) == 80, "unmap.addr");
+_Static_assert(__builtin_offsetof(struct hc_ev_unmap, length) == 88, "unmap.length");
+
+/* Memory became executable other than by mapping a file so: mprotect, or a mapping of no file. Object fields are zero for memory of no file. */
+struct hc_ev_mprotect {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 addr;
+	__u64 length;
+	__u64 offset;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 prot;
+	__u32 map_flags;
+	__u32 call;
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_mprotect) == 144, "mprotect size");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, ino) == 80, "mprotect.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, addr) == 88, "mprotect.addr");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, length) == 96, "mprotect.length");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, offset) == 104, "mprotect.offset");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, dev) == 112, "mprotect.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, gen) == 116, "mprotect.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, mode) == 120, "mprotect.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, prot) == 124, "mprotect.prot");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, map_flags) == 128, "mprotect.map_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, call) == 132, "mprotect.call");
+_Static_assert(__builtin_offsetof(struct hc_ev_mprotect, path) == 136, "mprotect.path");
+
+/* Witness inside the kernel: pages of this inode were changed in the actor's context. Told once a second at most for each thread and inode, and where no write row explains it. */
+struct hc_ev_dirty {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 t0;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 pages;
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_dirty) == 120, "dirty size");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, ino) == 80, "dirty.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, t0) == 88, "dirty.t0");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, dev) == 96, "dirty.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, gen) == 100, "dirty.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, mode) == 104, "dirty.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, pages) == 108, "dirty.pages");
+_Static_assert(__builtin_offsetof(struct hc_ev_dirty, path) == 112, "dirty.path");
+
+/* Attributes or space of a file were changed: extended attributes, times, fallocate, inode flags. Object fields are zero when the call gave a name. */
+struct hc_ev_attr {
+	struct hc_hdr h;
+	__u64 ino;
+	__s64 size;
+	__u64 attr_flags;
+	__u64 offset;
+	__s64 atime;
+	__s64 mtime;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 op;
+	struct hc_var path_dir;
+	struct hc_var path;
+	struct hc_var name;
+};
+_Static_assert(sizeof(struct hc_ev_attr) == 168, "attr size");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, ino) == 80, "attr.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, size) == 88, "attr.size");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, attr_flags) == 96, "attr.attr_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, offset) == 104, "attr.offset");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, atime) == 112, "attr.atime");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, mtime) == 120, "attr.mtime");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, dev) == 128, "attr.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, gen) == 132, "attr.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, mode) == 136, "attr.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, op) == 140, "attr.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, path_dir) == 144, "attr.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, path) == 152, "attr.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_attr, name) == 160, "attr.name");
+
+/* A nameless object was made: a pipe, a pair of sockets, a memory file. ret is what the call returned. */
+struct hc_ev_fd_new {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 peer_ino;
+	__u64 cookie;
+	__u64 cookie2;
+	__u32 kind;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 peer_dev;
+	__u32 peer_gen;
+	__s32 fd;
+	__s32 fd2;
+	__u32 fd_flags;
+	struct hc_var path;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_fd_new) == 160, "fd_new size");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, ino) == 80, "fd_new.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, peer_ino) == 88, "fd_new.peer_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, cookie) == 96, "fd_new.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, cookie2) == 104, "fd_new.cookie2");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, kind) == 112, "fd_new.kind");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, dev) == 116, "fd_new.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, gen) == 120, "fd_new.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, mode) == 124, "fd_new.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, peer_dev) == 128, "fd_new.peer_dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, peer_gen) == 132, "fd_new.peer_gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, fd) == 136, "fd_new.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, fd2) == 140, "fd_new.fd2");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, fd_flags) == 144, "fd_new.fd_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_new, path) == 148, "fd_new.path");
+
+/* A process got an open object from another one. */
+struct hc_ev_fd_passed {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 cookie;
+	__u64 via_ino;
+	__u64 via_peer_ino;
+	__u64 target_start;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__s32 fd;
+	__u32 how;
+	__s32 source_fd;
+	__u32 target_pid;
+	__u32 target_tid;
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_fd_passed) == 160, "fd_passed size");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, ino) == 80, "fd_passed.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, cookie) == 88, "fd_passed.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, via_ino) == 96, "fd_passed.via_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, via_peer_ino) == 104, "fd_passed.via_peer_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, target_start) == 112, "fd_passed.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, dev) == 120, "fd_passed.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, gen) == 124, "fd_passed.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, mode) == 128, "fd_passed.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, fd) == 132, "fd_passed.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, how) == 136, "fd_passed.how");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, source_fd) == 140, "fd_passed.source_fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, target_pid) == 144, "fd_passed.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, target_tid) == 148, "fd_passed.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_fd_passed, path) == 152, "fd_passed.path");
 
 /* A socket began to listen. */
 struct hc_ev_listen {
@@ -742,26 +1220,36 @@ struct hc_ev_sock {
 	__u8 raddr[16];
 	__u64 ino;
 	__u64 peer_ino;
+	__u64 peer_cookie;
+	__u64 target_start;
 	__u32 netns;
 	__u32 dir;
+	__u32 target_pid;
+	__u32 target_tid;
 	__u16 lport;
 	__u16 rport;
 	__u8 family;
 	__u8 proto;
 	__u8 pad0[2];
+	struct hc_var path;
 };
-_Static_assert(sizeof(struct hc_ev_sock) == 152, "sock size");
+_Static_assert(sizeof(struct hc_ev_sock) == 184, "sock size");
 _Static_assert(__builtin_offsetof(struct hc_ev_sock, cookie) == 80, "sock.cookie");
 _Static_assert(__builtin_offsetof(struct hc_ev_sock, laddr) == 88, "sock.laddr");
 _Static_assert(__builtin_offsetof(struct hc_ev_sock, raddr) == 104, "sock.raddr");
 _Static_assert(__builtin_offsetof(struct hc_ev_sock, ino) == 120, "sock.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_sock, peer_ino) == 128, "sock.peer_ino");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, netns) == 136, "sock.netns");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, dir) == 140, "sock.dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, lport) == 144, "sock.lport");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, rport) == 146, "sock.rport");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, family) == 148, "sock.family");
-_Static_assert(__builtin_offsetof(struct hc_ev_sock, proto) == 149, "sock.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, peer_cookie) == 136, "sock.peer_cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, target_start) == 144, "sock.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, netns) == 152, "sock.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, dir) == 156, "sock.dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, target_pid) == 160, "sock.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, target_tid) == 164, "sock.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, lport) == 168, "sock.lport");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, rport) == 170, "sock.rport");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, family) == 172, "sock.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, proto) == 173, "sock.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_sock, path) == 176, "sock.path");
 
 /* Running totals of a UDP flow since t0: of several rows with one t0 the last speaks. */
 struct hc_ev_sock_total {
@@ -810,15 +1298,20 @@ struct hc_ev_socket {
 	__u64 ino;
 	__u64 bytes_in;
 	__u64 bytes_out;
+	__u64 peer_ino;
+	__u64 peer_cookie;
 	__u32 netns;
 	__u32 state;
+	__u32 sock_type;
 	__u16 lport;
 	__u16 rport;
 	__u8 family;
 	__u8 proto;
 	__u8 pad0[2];
+	struct hc_var path;
+	__u8 pad1[4];
 };
-_Static_assert(sizeof(struct hc_ev_socket) == 168, "socket size");
+_Static_assert(sizeof(struct hc_ev_socket) == 200, "socket size");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, cookie) == 80, "socket.cookie");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, laddr) == 88, "socket.laddr");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, raddr) == 104, "socket.raddr");
@@ -826,12 +1319,331 @@ _Static_assert(__builtin_offsetof(struct hc_ev_socket, isn) == 120, "socket.isn"
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, ino) == 128, "socket.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, bytes_in) == 136, "socket.bytes_in");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, bytes_out) == 144, "socket.bytes_out");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, netns) == 152, "socket.netns");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, state) == 156, "socket.state");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, lport) == 160, "socket.lport");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, rport) == 162, "socket.rport");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, family) == 164, "socket.family");
-_Static_assert(__builtin_offsetof(struct hc_ev_socket, proto) == 165, "socket.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, peer_ino) == 152, "socket.peer_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, peer_cookie) == 160, "socket.peer_cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, netns) == 168, "socket.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, state) == 172, "socket.state");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, sock_type) == 176, "socket.sock_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, lport) == 180, "socket.lport");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, rport) == 182, "socket.rport");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, family) == 184, "socket.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, proto) == 185, "socket.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket, path) == 188, "socket.path");
+
+/* A socket was given a local address; ret is the result. */
+struct hc_ev_bind {
+	struct hc_hdr h;
+	__u64 cookie;
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u64 ino;
+	__u32 netns;
+	__u32 sock_type;
+	__u16 lport;
+	__u16 rport;
+	__u16 asked_port;
+	__u8 family;
+	__u8 proto;
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_bind) == 152, "bind size");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, cookie) == 80, "bind.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, laddr) == 88, "bind.laddr");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, raddr) == 104, "bind.raddr");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, ino) == 120, "bind.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, netns) == 128, "bind.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, sock_type) == 132, "bind.sock_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, lport) == 136, "bind.lport");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, rport) == 138, "bind.rport");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, asked_port) == 140, "bind.asked_port");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, family) == 142, "bind.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, proto) == 143, "bind.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_bind, path) == 144, "bind.path");
+
+/* A socket was made; ret is its descriptor. The standard profile tells those that TCP, UDP and unix rows would not. */
+struct hc_ev_socket_new {
+	struct hc_hdr h;
+	__u64 cookie;
+	__u64 ino;
+	__u32 netns;
+	__u32 sock_type;
+	__u32 protocol;
+	__u8 family;
+	__u8 proto;
+	__u8 pad0[2];
+};
+_Static_assert(sizeof(struct hc_ev_socket_new) == 112, "socket_new size");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, cookie) == 80, "socket_new.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, ino) == 88, "socket_new.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, netns) == 96, "socket_new.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, sock_type) == 100, "socket_new.sock_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, protocol) == 104, "socket_new.protocol");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, family) == 108, "socket_new.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_socket_new, proto) == 109, "socket_new.proto");
+
+/* A unix socket was connected, or one was accepted; ret is the result or descriptor. */
+struct hc_ev_unix_conn {
+	struct hc_hdr h;
+	__u64 cookie;
+	__u64 ino;
+	__u64 peer_ino;
+	__u64 peer_cookie;
+	__u64 target_start;
+	__u32 op;
+	__u32 netns;
+	__u32 sock_type;
+	__u32 target_pid;
+	__u32 target_tid;
+	__u8 family;
+	__u8 pad0[3];
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_unix_conn) == 152, "unix_conn size");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, cookie) == 80, "unix_conn.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, ino) == 88, "unix_conn.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, peer_ino) == 96, "unix_conn.peer_ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, peer_cookie) == 104, "unix_conn.peer_cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, target_start) == 112, "unix_conn.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, op) == 120, "unix_conn.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, netns) == 124, "unix_conn.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, sock_type) == 128, "unix_conn.sock_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, target_pid) == 132, "unix_conn.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, target_tid) == 136, "unix_conn.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, family) == 140, "unix_conn.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, path) == 144, "unix_conn.path");
+
+/* A connect was refused before anything was sent; ret is the errno. */
+struct hc_ev_connect_denied {
+	struct hc_hdr h;
+	__u64 cookie;
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u32 netns;
+	__u32 sock_type;
+	__u16 lport;
+	__u16 rport;
+	__u8 family;
+	__u8 proto;
+	__u8 pad0[2];
+	struct hc_var path;
+};
+_Static_assert(sizeof(struct hc_ev_connect_denied) == 144, "connect_denied size");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, cookie) == 80, "connect_denied.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, laddr) == 88, "connect_denied.laddr");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, raddr) == 104, "connect_denied.raddr");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, netns) == 120, "connect_denied.netns");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, sock_type) == 124, "connect_denied.sock_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, lport) == 128, "connect_denied.lport");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, rport) == 130, "connect_denied.rport");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, family) == 132, "connect_denied.family");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, proto) == 133, "connect_denied.proto");
+_Static_assert(__builtin_offsetof(struct hc_ev_connect_denied, path) == 136, "connect_denied.path");
+
+/* A kernel module was loaded or removed. */
+struct hc_ev_module {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 size;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 op;
+	__u32 module_flags;
+	struct hc_var path;
+	struct hc_var name;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_module) == 136, "module size");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, ino) == 80, "module.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, size) == 88, "module.size");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, dev) == 96, "module.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, gen) == 100, "module.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, mode) == 104, "module.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, op) == 108, "module.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, module_flags) == 112, "module.module_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, path) == 116, "module.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_module, name) == 124, "module.name");
+
+/* A bpf call that loads, attaches, detaches, pins or changes something; ret is the result. */
+struct hc_ev_bpf {
+	struct hc_hdr h;
+	__u64 tag;
+	__u32 cmd;
+	__u32 object;
+	__u32 bpf_id;
+	__u32 kind;
+	__u32 attach_type;
+	__u32 prog_id;
+	__u32 own;
+	struct hc_var name;
+	struct hc_var path;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_bpf) == 136, "bpf size");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, tag) == 80, "bpf.tag");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, cmd) == 88, "bpf.cmd");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, object) == 92, "bpf.object");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, bpf_id) == 96, "bpf.bpf_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, kind) == 100, "bpf.kind");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, attach_type) == 104, "bpf.attach_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, prog_id) == 108, "bpf.prog_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, own) == 112, "bpf.own");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, name) == 116, "bpf.name");
+_Static_assert(__builtin_offsetof(struct hc_ev_bpf, path) == 124, "bpf.path");
+
+/* perf_event_open; ret is the descriptor. */
+struct hc_ev_perf_event {
+	struct hc_hdr h;
+	__u64 config;
+	__u64 perf_flags;
+	__u64 sample_type;
+	__u64 target_start;
+	__u32 kind;
+	__s32 perf_cpu;
+	__u32 target_pid;
+	__u32 target_tid;
+};
+_Static_assert(sizeof(struct hc_ev_perf_event) == 128, "perf_event size");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, config) == 80, "perf_event.config");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, perf_flags) == 88, "perf_event.perf_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, sample_type) == 96, "perf_event.sample_type");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, target_start) == 104, "perf_event.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, kind) == 112, "perf_event.kind");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, perf_cpu) == 116, "perf_event.perf_cpu");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, target_pid) == 120, "perf_event.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_perf_event, target_tid) == 124, "perf_event.target_tid");
+
+/* The tree of mounts, or where a process sees its root, was changed. */
+struct hc_ev_mount {
+	struct hc_hdr h;
+	__u64 mount_flags;
+	__u64 mount_id;
+	__u64 parent_id;
+	__u32 op;
+	__u32 mntns;
+	__u32 dev;
+	struct hc_var path_dir;
+	struct hc_var path;
+	struct hc_var source_dir;
+	struct hc_var source;
+	struct hc_var fstype;
+	struct hc_var data;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_mount) == 168, "mount size");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_flags) == 80, "mount.mount_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_id) == 88, "mount.mount_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, parent_id) == 96, "mount.parent_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, op) == 104, "mount.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, mntns) == 108, "mount.mntns");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, dev) == 112, "mount.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path_dir) == 116, "mount.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path) == 124, "mount.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source_dir) == 132, "mount.source_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source) == 140, "mount.source");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, fstype) == 148, "mount.fstype");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, data) == 156, "mount.data");
+
+/* The wall clock was set or steered. Clock rows around it give the offsets before and after. */
+struct hc_ev_clock_set {
+	struct hc_hdr h;
+	__s64 asked;
+	__u32 call;
+	__s32 clock_id;
+	__u32 modes;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_clock_set) == 104, "clock_set size");
+_Static_assert(__builtin_offsetof(struct hc_ev_clock_set, asked) == 80, "clock_set.asked");
+_Static_assert(__builtin_offsetof(struct hc_ev_clock_set, call) == 88, "clock_set.call");
+_Static_assert(__builtin_offsetof(struct hc_ev_clock_set, clock_id) == 92, "clock_set.clock_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_clock_set, modes) == 96, "clock_set.modes");
+
+/* A cgroup was made, removed or renamed, or a process moved into it. */
+struct hc_ev_cgroup {
+	struct hc_hdr h;
+	__u64 cgroup_id;
+	__u64 target_start;
+	__u32 op;
+	__s32 level;
+	__s32 hierarchy;
+	__u32 target_pid;
+	__u32 target_tid;
+	struct hc_var path;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_cgroup) == 128, "cgroup size");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, cgroup_id) == 80, "cgroup.cgroup_id");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, target_start) == 88, "cgroup.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, op) == 96, "cgroup.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, level) == 100, "cgroup.level");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, hierarchy) == 104, "cgroup.hierarchy");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, target_pid) == 108, "cgroup.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, target_tid) == 112, "cgroup.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_cgroup, path) == 116, "cgroup.path");
+
+/* A request made through io_uring; ret is its result. What it did to files and sockets is told by their own rows too, flagged io_uring. */
+struct hc_ev_io_uring {
+	struct hc_hdr h;
+	__u64 ino;
+	__u64 user_data;
+	__u64 ring;
+	__s64 offset;
+	__u64 length;
+	__u64 t0;
+	__u64 cookie;
+	__u64 target_start;
+	__u32 dev;
+	__u32 gen;
+	__u32 mode;
+	__u32 opcode;
+	__u32 uring_flags;
+	__s32 fd;
+	__u32 target_pid;
+	__u32 target_tid;
+	struct hc_var path;
+	struct hc_var new_path;
+};
+_Static_assert(sizeof(struct hc_ev_io_uring) == 192, "io_uring size");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, ino) == 80, "io_uring.ino");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, user_data) == 88, "io_uring.user_data");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, ring) == 96, "io_uring.ring");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, offset) == 104, "io_uring.offset");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, length) == 112, "io_uring.length");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, t0) == 120, "io_uring.t0");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, cookie) == 128, "io_uring.cookie");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, target_start) == 136, "io_uring.target_start");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, dev) == 144, "io_uring.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, gen) == 148, "io_uring.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, mode) == 152, "io_uring.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, opcode) == 156, "io_uring.opcode");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, uring_flags) == 160, "io_uring.uring_flags");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, fd) == 164, "io_uring.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, target_pid) == 168, "io_uring.target_pid");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, target_tid) == 172, "io_uring.target_tid");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, path) == 176, "io_uring.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_io_uring, new_path) == 184, "io_uring.new_path");
+
+/* Any system call that no other event tells; forensic profile only. */
+struct hc_ev_syscall {
+	struct hc_hdr h;
+	__u64 arg1;
+	__u64 arg2;
+	__u64 arg3;
+	__u64 arg4;
+	__u64 arg5;
+	__u64 arg6;
+	__u32 call;
+	__u8 pad0[4];
+};
+_Static_assert(sizeof(struct hc_ev_syscall) == 136, "syscall size");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg1) == 80, "syscall.arg1");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg2) == 88, "syscall.arg2");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg3) == 96, "syscall.arg3");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg4) == 104, "syscall.arg4");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg5) == 112, "syscall.arg5");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, arg6) == 120, "syscall.arg6");
+_Static_assert(__builtin_offsetof(struct hc_ev_syscall, call) == 128, "syscall.call");
 
 /* Every record, so that one declaration brings all their types into an object's BTF. */
 union hc_any_event {
@@ -842,6 +1654,14 @@ union hc_any_event {
 	struct hc_ev_cred_change ev_cred_change;
 	struct hc_ev_signal ev_signal;
 	struct hc_ev_process ev_process;
+	struct hc_ev_exec_failed ev_exec_failed;
+	struct hc_ev_set_name ev_set_name;
+	struct hc_ev_session ev_session;
+	struct hc_ev_reparent ev_reparent;
+	struct hc_ev_namespace ev_namespace;
+	struct hc_ev_access ev_access;
+	struct hc_ev_control ev_control;
+	struct hc_ev_mismatch ev_mismatch;
 	struct hc_ev_open ev_open;
 	struct hc_ev_open_failed ev_open_failed;
 	struct hc_ev_read ev_read;
@@ -858,6 +1678,14 @@ union hc_any_event {
 	struct hc_ev_inode_unlink ev_inode_unlink;
 	struct hc_ev_mmap_exec ev_mmap_exec;
 	struct hc_ev_file ev_file;
+	struct hc_ev_close ev_close;
+	struct hc_ev_mmap_write ev_mmap_write;
+	struct hc_ev_unmap ev_unmap;
+	struct hc_ev_mprotect ev_mprotect;
+	struct hc_ev_dirty ev_dirty;
+	struct hc_ev_attr ev_attr;
+	struct hc_ev_fd_new ev_fd_new;
+	struct hc_ev_fd_passed ev_fd_passed;
 	struct hc_ev_listen ev_listen;
 	struct hc_ev_connect ev_connect;
 	struct hc_ev_accept ev_accept;
@@ -865,6 +1693,18 @@ union hc_any_event {
 	struct hc_ev_sock ev_sock;
 	struct hc_ev_sock_total ev_sock_total;
 	struct hc_ev_socket ev_socket;
+	struct hc_ev_bind ev_bind;
+	struct hc_ev_socket_new ev_socket_new;
+	struct hc_ev_unix_conn ev_unix_conn;
+	struct hc_ev_connect_denied ev_connect_denied;
+	struct hc_ev_module ev_module;
+	struct hc_ev_bpf ev_bpf;
+	struct hc_ev_perf_event ev_perf_event;
+	struct hc_ev_mount ev_mount;
+	struct hc_ev_clock_set ev_clock_set;
+	struct hc_ev_cgroup ev_cgroup;
+	struct hc_ev_io_uring ev_io_uring;
+	struct hc_ev_syscall ev_syscall;
 };
 
 #endif

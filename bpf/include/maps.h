@@ -15,6 +15,7 @@ const volatile u32 hc_scoped;       /* 1: only processes in hc_scope make bulk e
 const volatile u32 hc_bulk_wake;    /* wake the reader when this many bytes wait in a ring */
 const volatile u32 hc_crit_wake;
 const volatile u32 hc_page_size = 4096;
+const volatile u32 hc_forensic;     /* 1: every operation is told, whatever it costs */
 const volatile u32 hc_has_loop;     /* the kernel has bpf_loop */
 
 /* What the counters count, per event type and cpu. The recorder turns them into ledger rows. */

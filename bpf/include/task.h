@@ -158,6 +158,14 @@ static __always_inline struct upid hc_upid(struct pid *pid, unsigned int level)
 		(e_)->netns = BPF_CORE_READ(t_, nsproxy, net_ns, ns.inum);                \
 	} while (0)
 
+/*
+ * A program at the exit of one system call: HC_SYSCALL(openat) { ... ctx->ret ... hc_arg(0) ... }.
+ * Written once, it can be compiled for more than one system call table.
+ */
+#define HC_SYSCALL(call_) SEC("tp/syscalls/sys_exit_" #call_) int hc_##call_(struct hc_sys_exit *ctx)
+/* The same at its entry. */
+#define HC_SYSCALL_ENTER(call_) SEC("tp/syscalls/sys_enter_" #call_) int hc_enter_##call_(struct hc_sys_enter *ctx)
+
 /* Argument n of the system call that the running task is leaving, from its saved registers. */
 static __always_inline u64 hc_arg(int n)
 {

@@ -309,14 +309,12 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	return 0;
 }
 
-SEC("tp/syscalls/sys_exit_accept")
-int hc_accept(struct hc_sys_exit *ctx)
+HC_SYSCALL(accept)
 {
 	return accepted(ctx);
 }
 
-SEC("tp/syscalls/sys_exit_accept4")
-int hc_accept4(struct hc_sys_exit *ctx)
+HC_SYSCALL(accept4)
 {
 	return accepted(ctx);
 }

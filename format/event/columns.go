@@ -2,7 +2,7 @@ package event
 
 // Version is the version of the catalogue. It moves when an event, a field or a
 // column is added; readers keep every older one.
-const Version = 1
+const Version = 2
 
 // Column numbers a column of the wide table. Numbers are part of the format.
 type Column uint8
@@ -98,6 +98,8 @@ const (
 	ColN10
 	ColN11
 	ColN12
+	ColArgvTail
+	ColEnv
 	NumColumns
 )
 
@@ -168,22 +170,26 @@ var ColumnTable = [NumColumns]ColumnInfo{
 	ColN10:      {"n10", "N10", I64, "number 10, meaning by event"},
 	ColN11:      {"n11", "N11", I64, "number 11, meaning by event"},
 	ColN12:      {"n12", "N12", I64, "number 12, meaning by event"},
+	ColArgvTail: {"argv_tail", "ArgvTail", Dict, "end of arguments too long for argv"},
+	ColEnv:      {"env", "Env", Dict, "environment, NUL separated"},
 }
 
 // Flag bits of a row.
 const (
-	FlagSnapshot   = 1 << 0  // describes a state found, not something that happened then
-	FlagFailed     = 1 << 1  // the call failed; ret holds the negative errno
-	FlagCompat     = 1 << 2  // made through the 32-bit system call table
-	FlagIOUring    = 1 << 3  // made through io_uring
-	FlagKThread    = 1 << 4  // the actor is a kernel thread
-	FlagOwnerSock  = 1 << 5  // actor taken from socket storage, not from the running task
-	FlagNoOwner    = 1 << 6  // actor unknown: pid, pstart, cred and cgroup are zero
-	FlagRecorder   = 1 << 7  // made by the recorder, not by a kernel hook
-	FlagCritical   = 1 << 8  // travelled in the reserved ring
-	FlagThread     = 1 << 9  // speaks of a thread, not of the whole process
-	FlagOwnerGuess = 1 << 10 // actor inferred (listener of an accepted socket)
+	FlagSnapshot    = 1 << 0  // describes a state found, not something that happened then
+	FlagFailed      = 1 << 1  // the call failed; ret holds the negative errno
+	FlagCompat      = 1 << 2  // made through the 32-bit system call table
+	FlagIOUring     = 1 << 3  // made through io_uring
+	FlagKThread     = 1 << 4  // the actor is a kernel thread
+	FlagOwnerSock   = 1 << 5  // actor taken from socket storage, not from the running task
+	FlagNoOwner     = 1 << 6  // actor unknown: pid, pstart, cred and cgroup are zero
+	FlagRecorder    = 1 << 7  // made by the recorder, not by a kernel hook
+	FlagCritical    = 1 << 8  // travelled in the reserved ring
+	FlagThread      = 1 << 9  // speaks of a thread, not of the whole process
+	FlagOwnerGuess  = 1 << 10 // actor inferred (listener of an accepted socket)
+	FlagKernelNames = 1 << 11 // names and objects are the kernel's, where the catalogue says claimed
+	FlagOverride    = 1 << 12 // the kernel acted with other credentials than the process's own
 )
 
 // FlagNames gives the flag bits their names, lowest bit first.
-var FlagNames = []string{"snapshot", "failed", "compat", "io_uring", "kthread", "owner_sock", "no_owner", "recorder", "critical", "thread", "owner_guess"}
+var FlagNames = []string{"snapshot", "failed", "compat", "io_uring", "kthread", "owner_sock", "no_owner", "recorder", "critical", "thread", "owner_guess", "kernel_names", "override"}

@@ -68,6 +68,8 @@ type Row struct {
 	N10      int64      // number 10, meaning by event
 	N11      int64      // number 11, meaning by event
 	N12      int64      // number 12, meaning by event
+	ArgvTail []byte     // end of arguments too long for argv
+	Env      []byte     // environment, NUL separated
 
 	scratch []byte // backs decoded paths and addresses
 }
@@ -134,6 +136,8 @@ type Columns struct {
 	N10      []int64
 	N11      []int64
 	N12      []int64
+	ArgvTail DictColumn
+	Env      DictColumn
 }
 
 // Append adds a copy of r as the last row.
@@ -256,6 +260,10 @@ func (c *Columns) Append(r *Row) {
 			c.N11 = put(c.N11, n, r.N11)
 		case ColN12:
 			c.N12 = put(c.N12, n, r.N12)
+		case ColArgvTail:
+			c.ArgvTail.put(n, r.ArgvTail)
+		case ColEnv:
+			c.Env.put(n, r.Env)
 		}
 	}
 }
@@ -320,6 +328,8 @@ func (c *Columns) Finish() {
 	c.N10 = pad(c.N10, c.N)
 	c.N11 = pad(c.N11, c.N)
 	c.N12 = pad(c.N12, c.N)
+	c.ArgvTail.Index = pad(c.ArgvTail.Index, c.N)
+	c.Env.Index = pad(c.Env.Index, c.N)
 }
 
 // Reset empties the batch and keeps its memory.
@@ -382,6 +392,8 @@ func (c *Columns) Reset() {
 	c.N10 = c.N10[:0]
 	c.N11 = c.N11[:0]
 	c.N12 = c.N12[:0]
+	c.ArgvTail.reset()
+	c.Env.reset()
 }
 
 // Row fills r with row i. Byte slices point into the batch and live as long as it does.
@@ -505,6 +517,10 @@ func (c *Columns) Row(i int, r *Row) {
 			r.N11 = c.N11[i]
 		case ColN12:
 			r.N12 = c.N12[i]
+		case ColArgvTail:
+			r.ArgvTail = c.ArgvTail.At(i)
+		case ColEnv:
+			r.Env = c.Env.At(i)
 		}
 	}
 }
@@ -627,6 +643,10 @@ func (c *Columns) Fixed(col Column) []byte {
 		return raw(c.N11)
 	case ColN12:
 		return raw(c.N12)
+	case ColArgvTail:
+		return raw(c.ArgvTail.Index)
+	case ColEnv:
+		return raw(c.Env.Index)
 	}
 	return nil
 }
@@ -750,6 +770,10 @@ func (c *Columns) SetFixed(col Column, b []byte, n int) {
 		c.N11 = fill(c.N11, b, n)
 	case ColN12:
 		c.N12 = fill(c.N12, b, n)
+	case ColArgvTail:
+		c.ArgvTail.Index = fill(c.ArgvTail.Index, b, n)
+	case ColEnv:
+		c.Env.Index = fill(c.Env.Index, b, n)
 	}
 }
 
@@ -774,6 +798,10 @@ func (c *Columns) Dict(col Column) *DictColumn {
 		return &c.Text
 	case ColText2:
 		return &c.Text2
+	case ColArgvTail:
+		return &c.ArgvTail
+	case ColEnv:
+		return &c.Env
 	}
 	return nil
 }
@@ -902,6 +930,10 @@ func (r *Row) Bytes(col Column) []byte {
 		return r.Text
 	case ColText2:
 		return r.Text2
+	case ColArgvTail:
+		return r.ArgvTail
+	case ColEnv:
+		return r.Env
 	}
 	return nil
 }
@@ -1029,5 +1061,9 @@ func (r *Row) SetBytes(col Column, b []byte) {
 		r.Text = b
 	case ColText2:
 		r.Text2 = b
+	case ColArgvTail:
+		r.ArgvTail = b
+	case ColEnv:
+		r.Env = b
 	}
 }

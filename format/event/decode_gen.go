@@ -25,6 +25,22 @@ func decodeBody(b []byte, r *Row) error {
 		return decodeSignal(b, r)
 	case 7:
 		return decodeProcess(b, r)
+	case 8:
+		return decodeExecFailed(b, r)
+	case 9:
+		return decodeSetName(b, r)
+	case 10:
+		return decodeSession(b, r)
+	case 11:
+		return decodeReparent(b, r)
+	case 12:
+		return decodeNamespace(b, r)
+	case 13:
+		return decodeAccess(b, r)
+	case 14:
+		return decodeControl(b, r)
+	case 15:
+		return decodeMismatch(b, r)
 	case 16:
 		return decodeOpen(b, r)
 	case 17:
@@ -57,6 +73,22 @@ func decodeBody(b []byte, r *Row) error {
 		return decodeMmapExec(b, r)
 	case 31:
 		return decodeFile(b, r)
+	case 32:
+		return decodeClose(b, r)
+	case 33:
+		return decodeMmapWrite(b, r)
+	case 34:
+		return decodeUnmap(b, r)
+	case 35:
+		return decodeMprotect(b, r)
+	case 36:
+		return decodeDirty(b, r)
+	case 37:
+		return decodeAttr(b, r)
+	case 38:
+		return decodeFdNew(b, r)
+	case 39:
+		return decodeFdPassed(b, r)
 	case 40:
 		return decodeListen(b, r)
 	case 41:
@@ -71,6 +103,30 @@ func decodeBody(b []byte, r *Row) error {
 		return decodeSockTotal(b, r)
 	case 46:
 		return decodeSocket(b, r)
+	case 47:
+		return decodeBind(b, r)
+	case 48:
+		return decodeSocketNew(b, r)
+	case 49:
+		return decodeUnixConn(b, r)
+	case 50:
+		return decodeConnectDenied(b, r)
+	case 51:
+		return decodeModule(b, r)
+	case 52:
+		return decodeBpf(b, r)
+	case 53:
+		return decodePerfEvent(b, r)
+	case 54:
+		return decodeMount(b, r)
+	case 56:
+		return decodeClockSet(b, r)
+	case 57:
+		return decodeCgroup(b, r)
+	case 58:
+		return decodeIoUring(b, r)
+	case 59:
+		return decodeSyscall(b, r)
 	}
 	return fmt.Errorf("%w %d", ErrType, r.Type)
 }
@@ -93,30 +149,38 @@ func decodeFork(b []byte, r *Row) error {
 }
 
 func decodeExec(b []byte, r *Row) error {
-	if len(b) < 192 {
-		return short(r.Type, 192, len(b))
+	if len(b) < 248 {
+		return short(r.Type, 248, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.N1 = int64(le64(b[88:]))
 	r.N2 = int64(le64(b[96:]))
-	r.Dev = uint32(statDev(le32(b[104:])))
-	r.Gen = uint32(le32(b[108:]))
-	r.Mode = uint32(le32(b[112:]))
-	r.N3 = int64(le32(b[116:]))
-	r.N4 = int64(le32(b[120:]))
-	r.N5 = int64(le32(b[124:]))
-	r.N6 = int64(le32(b[128:]))
-	r.N7 = int64(le32(b[132:]))
-	r.N8 = int64(le32(b[136:]))
-	r.NetNS = uint32(le32(b[140:]))
-	r.Op = uint32(le32(b[144:]))
-	r.OTID = uint32(le32(b[148:]))
-	v := vars{rec: b, at: 192}
-	r.Path = r.path(v.next(152, 0))
-	r.Argv = v.next(160, 1)
-	r.Path3 = r.path(v.next(168, 2))
-	r.Path2 = v.next(176, 3)
-	r.Text = v.next(184, 4)
+	r.Ino2 = uint64(le64(b[104:]))
+	r.N10 = int64(le64(b[112:]))
+	r.N12 = int64(le64(b[120:]))
+	r.Dev = uint32(statDev(le32(b[128:])))
+	r.Gen = uint32(le32(b[132:]))
+	r.Mode = uint32(le32(b[136:]))
+	r.N3 = int64(le32(b[140:]))
+	r.N4 = int64(le32(b[144:]))
+	r.N5 = int64(le32(b[148:]))
+	r.N6 = int64(le32(b[152:]))
+	r.N7 = int64(le32(b[156:]))
+	r.N8 = int64(le32(b[160:]))
+	r.NetNS = uint32(le32(b[164:]))
+	r.Op = uint32(le32(b[168:]))
+	r.OTID = uint32(le32(b[172:]))
+	r.Dev2 = uint32(statDev(le32(b[176:])))
+	r.Gen2 = uint32(le32(b[180:]))
+	r.N11 = int64(le32(b[184:]))
+	v := vars{rec: b, at: 248}
+	r.Path = r.path(v.next(188, 0))
+	r.Argv = v.next(196, 1)
+	r.Path3 = r.path(v.next(204, 2))
+	r.Path2 = v.next(212, 3)
+	r.Text = v.next(220, 4)
+	r.ArgvTail = v.next(228, 5)
+	r.Env = v.next(236, 6)
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
@@ -180,29 +244,151 @@ func decodeSignal(b []byte, r *Row) error {
 }
 
 func decodeProcess(b []byte, r *Row) error {
-	if len(b) < 184 {
-		return short(r.Type, 184, len(b))
+	if len(b) < 224 {
+		return short(r.Type, 224, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.N1 = int64(le64(b[88:]))
 	r.N2 = int64(le64(b[96:]))
 	r.OStart = uint64(le64(b[104:]))
-	r.Dev = uint32(statDev(le32(b[112:])))
-	r.Gen = uint32(le32(b[116:]))
-	r.Mode = uint32(le32(b[120:]))
-	r.N3 = int64(le32(b[124:]))
-	r.N4 = int64(le32(b[128:]))
-	r.N5 = int64(le32(b[132:]))
-	r.N6 = int64(le32(b[136:]))
-	r.N7 = int64(le32(b[140:]))
-	r.N8 = int64(le32(b[144:]))
-	r.NetNS = uint32(le32(b[148:]))
-	r.OPID = uint32(le32(b[152:]))
-	r.N9 = int64(le32(b[156:]))
-	v := vars{rec: b, at: 184}
-	r.Path = r.path(v.next(160, 0))
-	r.Argv = v.next(168, 1)
-	r.Path3 = r.path(v.next(176, 2))
+	r.N10 = int64(le64(b[112:]))
+	r.N12 = int64(le64(b[120:]))
+	r.Dev = uint32(statDev(le32(b[128:])))
+	r.Gen = uint32(le32(b[132:]))
+	r.Mode = uint32(le32(b[136:]))
+	r.N3 = int64(le32(b[140:]))
+	r.N4 = int64(le32(b[144:]))
+	r.N5 = int64(le32(b[148:]))
+	r.N6 = int64(le32(b[152:]))
+	r.N7 = int64(le32(b[156:]))
+	r.N8 = int64(le32(b[160:]))
+	r.NetNS = uint32(le32(b[164:]))
+	r.OPID = uint32(le32(b[168:]))
+	r.N9 = int64(le32(b[172:]))
+	r.N11 = int64(le32(b[176:]))
+	v := vars{rec: b, at: 224}
+	r.Path = r.path(v.next(180, 0))
+	r.Argv = v.next(188, 1)
+	r.Path3 = r.path(v.next(196, 2))
+	r.ArgvTail = v.next(204, 3)
+	r.Env = v.next(212, 4)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeExecFailed(b []byte, r *Row) error {
+	if len(b) < 112 {
+		return short(r.Type, 112, len(b))
+	}
+	r.Op = uint32(le32(b[80:]))
+	v := vars{rec: b, at: 112}
+	r.Path = r.path(v.next(84, 0))
+	r.Path = r.under(r.Path, v.next(92, 0))
+	r.Argv = v.next(100, 1)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeSetName(b []byte, r *Row) error {
+	if len(b) < 104 {
+		return short(r.Type, 104, len(b))
+	}
+	r.OStart = uint64(le64(b[80:]))
+	r.OPID = uint32(le32(b[88:]))
+	r.OTID = uint32(le32(b[92:]))
+	v := vars{rec: b, at: 104}
+	r.Text = v.next(96, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeSession(b []byte, r *Row) error {
+	if len(b) < 112 {
+		return short(r.Type, 112, len(b))
+	}
+	r.OStart = uint64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.N1 = int64(le32(b[92:]))
+	r.N2 = int64(le32(b[96:]))
+	r.OPID = uint32(le32(b[100:]))
+	r.OTID = uint32(le32(b[104:]))
+	return nil
+}
+
+func decodeReparent(b []byte, r *Row) error {
+	if len(b) < 112 {
+		return short(r.Type, 112, len(b))
+	}
+	r.OStart = uint64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.OPID = uint32(le32(b[96:]))
+	r.OTID = uint32(le32(b[100:]))
+	r.N1 = int64(le32(b[104:]))
+	return nil
+}
+
+func decodeNamespace(b []byte, r *Row) error {
+	if len(b) < 120 {
+		return short(r.Type, 120, len(b))
+	}
+	r.N4 = int64(le64(b[80:]))
+	r.OStart = uint64(le64(b[88:]))
+	r.Op = uint32(le32(b[96:]))
+	r.N1 = int64(le32(b[100:]))
+	r.N2 = int64(le32(b[104:]))
+	r.N3 = int64(int32(le32(b[108:])))
+	r.OPID = uint32(le32(b[112:]))
+	r.OTID = uint32(le32(b[116:]))
+	return nil
+}
+
+func decodeAccess(b []byte, r *Row) error {
+	if len(b) < 128 {
+		return short(r.Type, 128, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.OStart = uint64(le64(b[104:]))
+	r.Op = uint32(le32(b[112:]))
+	r.OPID = uint32(le32(b[116:]))
+	r.OTID = uint32(le32(b[120:]))
+	return nil
+}
+
+func decodeControl(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.N4 = int64(le64(b[104:]))
+	r.OStart = uint64(le64(b[112:]))
+	r.Op = uint32(le32(b[120:]))
+	r.OPID = uint32(le32(b[124:]))
+	r.OTID = uint32(le32(b[128:]))
+	v := vars{rec: b, at: 144}
+	r.Text = v.next(132, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeMismatch(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.N1 = int64(le32(b[92:]))
+	r.Dev = uint32(statDev(le32(b[96:])))
+	r.Gen = uint32(le32(b[100:]))
+	r.Mode = uint32(le32(b[104:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(108, 0))
+	r.Path2 = r.path(v.next(116, 1))
+	r.Path2 = r.under(r.Path2, v.next(124, 1))
+	r.Text = v.next(132, 2)
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
@@ -294,78 +480,86 @@ func decodeIo(b []byte, r *Row) error {
 }
 
 func decodeRename(b []byte, r *Row) error {
-	if len(b) < 120 {
-		return short(r.Type, 120, len(b))
+	if len(b) < 152 {
+		return short(r.Type, 152, len(b))
 	}
-	r.Op = uint32(le32(b[80:]))
-	v := vars{rec: b, at: 120}
-	r.Path = r.path(v.next(84, 0))
-	r.Path = r.under(r.Path, v.next(92, 0))
-	r.Path2 = r.path(v.next(100, 1))
-	r.Path2 = r.under(r.Path2, v.next(108, 1))
+	r.Ino = uint64(le64(b[80:]))
+	r.Ino2 = uint64(le64(b[88:]))
+	r.Op = uint32(le32(b[96:]))
+	r.Dev = uint32(statDev(le32(b[100:])))
+	r.Gen = uint32(le32(b[104:]))
+	r.Mode = uint32(le32(b[108:]))
+	r.Dev2 = uint32(statDev(le32(b[112:])))
+	r.Gen2 = uint32(le32(b[116:]))
+	v := vars{rec: b, at: 152}
+	r.Path = r.path(v.next(120, 0))
+	r.Path = r.under(r.Path, v.next(128, 0))
+	r.Path2 = r.path(v.next(136, 1))
+	r.Path2 = r.under(r.Path2, v.next(144, 1))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
 
 func decodeLink(b []byte, r *Row) error {
-	if len(b) < 120 {
-		return short(r.Type, 120, len(b))
+	if len(b) < 136 {
+		return short(r.Type, 136, len(b))
 	}
-	r.Op = uint32(le32(b[80:]))
-	v := vars{rec: b, at: 120}
-	r.Path = r.path(v.next(84, 0))
-	r.Path = r.under(r.Path, v.next(92, 0))
-	r.Path2 = r.path(v.next(100, 1))
-	r.Path2 = r.under(r.Path2, v.next(108, 1))
+	r.Ino = uint64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.Dev = uint32(statDev(le32(b[92:])))
+	r.Gen = uint32(le32(b[96:]))
+	r.Mode = uint32(le32(b[100:]))
+	v := vars{rec: b, at: 136}
+	r.Path = r.path(v.next(104, 0))
+	r.Path = r.under(r.Path, v.next(112, 0))
+	r.Path2 = r.path(v.next(120, 1))
+	r.Path2 = r.under(r.Path2, v.next(128, 1))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
 
 func decodeSymlink(b []byte, r *Row) error {
-	if len(b) < 104 {
-		return short(r.Type, 104, len(b))
-	}
-	v := vars{rec: b, at: 104}
-	r.Text = v.next(80, 0)
-	r.Path2 = r.path(v.next(88, 1))
-	r.Path2 = r.under(r.Path2, v.next(96, 1))
-	r.Marks = v.marks
-	return v.err(r.Type)
-}
-
-func decodeUnlink(b []byte, r *Row) error {
-	if len(b) < 104 {
-		return short(r.Type, 104, len(b))
-	}
-	r.Op = uint32(le32(b[80:]))
-	v := vars{rec: b, at: 104}
-	r.Path = r.path(v.next(84, 0))
-	r.Path = r.under(r.Path, v.next(92, 0))
-	r.Marks = v.marks
-	return v.err(r.Type)
-}
-
-func decodeMkdir(b []byte, r *Row) error {
-	if len(b) < 104 {
-		return short(r.Type, 104, len(b))
-	}
-	r.Mode = uint32(le32(b[80:]))
-	v := vars{rec: b, at: 104}
-	r.Path = r.path(v.next(84, 0))
-	r.Path = r.under(r.Path, v.next(92, 0))
-	r.Marks = v.marks
-	return v.err(r.Type)
-}
-
-func decodeChmod(b []byte, r *Row) error {
-	if len(b) < 120 {
-		return short(r.Type, 120, len(b))
+	if len(b) < 128 {
+		return short(r.Type, 128, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.Dev = uint32(statDev(le32(b[88:])))
 	r.Gen = uint32(le32(b[92:]))
 	r.Mode = uint32(le32(b[96:]))
-	r.N1 = int64(le32(b[100:]))
+	v := vars{rec: b, at: 128}
+	r.Text = v.next(100, 0)
+	r.Path2 = r.path(v.next(108, 1))
+	r.Path2 = r.under(r.Path2, v.next(116, 1))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeUnlink(b []byte, r *Row) error {
+	if len(b) < 128 {
+		return short(r.Type, 128, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.Dev = uint32(statDev(le32(b[92:])))
+	r.Gen = uint32(le32(b[96:]))
+	r.Mode = uint32(le32(b[100:]))
+	r.N1 = int64(le32(b[104:]))
+	v := vars{rec: b, at: 128}
+	r.Path = r.path(v.next(108, 0))
+	r.Path = r.under(r.Path, v.next(116, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeMkdir(b []byte, r *Row) error {
+	if len(b) < 120 {
+		return short(r.Type, 120, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Mode = uint32(le32(b[88:]))
+	r.Dev = uint32(statDev(le32(b[92:])))
+	r.Gen = uint32(le32(b[96:]))
+	r.N1 = int64(statDev(le32(b[100:])))
 	v := vars{rec: b, at: 120}
 	r.Path = r.path(v.next(104, 0))
 	r.Path = r.under(r.Path, v.next(112, 0))
@@ -373,7 +567,7 @@ func decodeChmod(b []byte, r *Row) error {
 	return v.err(r.Type)
 }
 
-func decodeChown(b []byte, r *Row) error {
+func decodeChmod(b []byte, r *Row) error {
 	if len(b) < 128 {
 		return short(r.Type, 128, len(b))
 	}
@@ -382,7 +576,7 @@ func decodeChown(b []byte, r *Row) error {
 	r.Gen = uint32(le32(b[92:]))
 	r.Mode = uint32(le32(b[96:]))
 	r.N1 = int64(le32(b[100:]))
-	r.N2 = int64(le32(b[104:]))
+	r.N2 = int64(int32(le32(b[104:])))
 	v := vars{rec: b, at: 128}
 	r.Path = r.path(v.next(108, 0))
 	r.Path = r.under(r.Path, v.next(116, 0))
@@ -390,18 +584,38 @@ func decodeChown(b []byte, r *Row) error {
 	return v.err(r.Type)
 }
 
+func decodeChown(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N3 = int64(le64(b[88:]))
+	r.N4 = int64(le64(b[96:]))
+	r.Dev = uint32(statDev(le32(b[104:])))
+	r.Gen = uint32(le32(b[108:]))
+	r.Mode = uint32(le32(b[112:]))
+	r.N1 = int64(le32(b[116:]))
+	r.N2 = int64(le32(b[120:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(124, 0))
+	r.Path = r.under(r.Path, v.next(132, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
 func decodeTruncate(b []byte, r *Row) error {
-	if len(b) < 128 {
-		return short(r.Type, 128, len(b))
+	if len(b) < 136 {
+		return short(r.Type, 136, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.N1 = int64(le64(b[88:]))
-	r.Dev = uint32(statDev(le32(b[96:])))
-	r.Gen = uint32(le32(b[100:]))
-	r.Mode = uint32(le32(b[104:]))
-	v := vars{rec: b, at: 128}
-	r.Path = r.path(v.next(108, 0))
-	r.Path = r.under(r.Path, v.next(116, 0))
+	r.N2 = int64(le64(b[96:]))
+	r.Dev = uint32(statDev(le32(b[104:])))
+	r.Gen = uint32(le32(b[108:]))
+	r.Mode = uint32(le32(b[112:]))
+	v := vars{rec: b, at: 136}
+	r.Path = r.path(v.next(116, 0))
+	r.Path = r.under(r.Path, v.next(124, 0))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
@@ -455,6 +669,151 @@ func decodeFile(b []byte, r *Row) error {
 	r.Op = uint32(le32(b[120:]))
 	v := vars{rec: b, at: 136}
 	r.Path = r.path(v.next(124, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeClose(b []byte, r *Row) error {
+	if len(b) < 112 {
+		return short(r.Type, 112, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Dev = uint32(statDev(le32(b[88:])))
+	r.Gen = uint32(le32(b[92:]))
+	r.Mode = uint32(le32(b[96:]))
+	r.FD = int32(int32(le32(b[100:])))
+	r.Op = uint32(le32(b[104:]))
+	return nil
+}
+
+func decodeMmapWrite(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.N4 = int64(le64(b[104:]))
+	r.Dev = uint32(statDev(le32(b[112:])))
+	r.Gen = uint32(le32(b[116:]))
+	r.Mode = uint32(le32(b[120:]))
+	r.Op = uint32(le32(b[124:]))
+	r.N1 = int64(le32(b[128:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(132, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeUnmap(b []byte, r *Row) error {
+	if len(b) < 96 {
+		return short(r.Type, 96, len(b))
+	}
+	r.N2 = int64(le64(b[80:]))
+	r.N3 = int64(le64(b[88:]))
+	return nil
+}
+
+func decodeMprotect(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.N4 = int64(le64(b[104:]))
+	r.Dev = uint32(statDev(le32(b[112:])))
+	r.Gen = uint32(le32(b[116:]))
+	r.Mode = uint32(le32(b[120:]))
+	r.Op = uint32(le32(b[124:]))
+	r.N1 = int64(le32(b[128:]))
+	r.N5 = int64(le32(b[132:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(136, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeDirty(b []byte, r *Row) error {
+	if len(b) < 120 {
+		return short(r.Type, 120, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.T0 = clock.Boot(le64(b[88:]))
+	r.Dev = uint32(statDev(le32(b[96:])))
+	r.Gen = uint32(le32(b[100:]))
+	r.Mode = uint32(le32(b[104:]))
+	r.OpsOut = uint32(le32(b[108:]))
+	v := vars{rec: b, at: 120}
+	r.Path = r.path(v.next(112, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeAttr(b []byte, r *Row) error {
+	if len(b) < 168 {
+		return short(r.Type, 168, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N1 = int64(le64(b[88:]))
+	r.N2 = int64(le64(b[96:]))
+	r.N3 = int64(le64(b[104:]))
+	r.N4 = int64(le64(b[112:]))
+	r.N5 = int64(le64(b[120:]))
+	r.Dev = uint32(statDev(le32(b[128:])))
+	r.Gen = uint32(le32(b[132:]))
+	r.Mode = uint32(le32(b[136:]))
+	r.Op = uint32(le32(b[140:]))
+	v := vars{rec: b, at: 168}
+	r.Path = r.path(v.next(144, 0))
+	r.Path = r.under(r.Path, v.next(152, 0))
+	r.Text = v.next(160, 1)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeFdNew(b []byte, r *Row) error {
+	if len(b) < 160 {
+		return short(r.Type, 160, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Ino2 = uint64(le64(b[88:]))
+	r.Cookie = uint64(le64(b[96:]))
+	r.N3 = int64(le64(b[104:]))
+	r.Op = uint32(le32(b[112:]))
+	r.Dev = uint32(statDev(le32(b[116:])))
+	r.Gen = uint32(le32(b[120:]))
+	r.Mode = uint32(le32(b[124:]))
+	r.Dev2 = uint32(statDev(le32(b[128:])))
+	r.Gen2 = uint32(le32(b[132:]))
+	r.FD = int32(int32(le32(b[136:])))
+	r.N1 = int64(int32(le32(b[140:])))
+	r.N2 = int64(le32(b[144:]))
+	v := vars{rec: b, at: 160}
+	r.Path = r.path(v.next(148, 0))
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeFdPassed(b []byte, r *Row) error {
+	if len(b) < 160 {
+		return short(r.Type, 160, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.Cookie = uint64(le64(b[88:]))
+	r.Ino2 = uint64(le64(b[96:]))
+	r.N1 = int64(le64(b[104:]))
+	r.OStart = uint64(le64(b[112:]))
+	r.Dev = uint32(statDev(le32(b[120:])))
+	r.Gen = uint32(le32(b[124:]))
+	r.Mode = uint32(le32(b[128:]))
+	r.FD = int32(int32(le32(b[132:])))
+	r.Op = uint32(le32(b[136:]))
+	r.N2 = int64(int32(le32(b[140:])))
+	r.OPID = uint32(le32(b[144:]))
+	r.OTID = uint32(le32(b[148:]))
+	v := vars{rec: b, at: 160}
+	r.Path = r.path(v.next(152, 0))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
@@ -537,21 +896,28 @@ func decodeConnClose(b []byte, r *Row) error {
 }
 
 func decodeSock(b []byte, r *Row) error {
-	if len(b) < 152 {
-		return short(r.Type, 152, len(b))
+	if len(b) < 184 {
+		return short(r.Type, 184, len(b))
 	}
 	r.Cookie = uint64(le64(b[80:]))
 	r.Ino = uint64(le64(b[120:]))
 	r.Ino2 = uint64(le64(b[128:]))
-	r.NetNS = uint32(le32(b[136:]))
-	r.Op = uint32(le32(b[140:]))
-	r.LPort = uint16(le16(b[144:]))
-	r.RPort = uint16(le16(b[146:]))
-	r.Family = uint8(b[148])
-	r.Proto = uint8(b[149])
+	r.N1 = int64(le64(b[136:]))
+	r.OStart = uint64(le64(b[144:]))
+	r.NetNS = uint32(le32(b[152:]))
+	r.Op = uint32(le32(b[156:]))
+	r.OPID = uint32(le32(b[160:]))
+	r.OTID = uint32(le32(b[164:]))
+	r.LPort = uint16(le16(b[168:]))
+	r.RPort = uint16(le16(b[170:]))
+	r.Family = uint8(b[172])
+	r.Proto = uint8(b[173])
 	r.LAddr = r.addr(b[88:104])
 	r.RAddr = r.addr(b[104:120])
-	return nil
+	v := vars{rec: b, at: 184}
+	r.Path = v.next(176, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
 }
 
 func decodeSockTotal(b []byte, r *Row) error {
@@ -577,21 +943,244 @@ func decodeSockTotal(b []byte, r *Row) error {
 }
 
 func decodeSocket(b []byte, r *Row) error {
-	if len(b) < 168 {
-		return short(r.Type, 168, len(b))
+	if len(b) < 200 {
+		return short(r.Type, 200, len(b))
 	}
 	r.Cookie = uint64(le64(b[80:]))
 	r.ISN = uint64(le64(b[120:]))
 	r.Ino = uint64(le64(b[128:]))
 	r.BytesIn = uint64(le64(b[136:]))
 	r.BytesOut = uint64(le64(b[144:]))
-	r.NetNS = uint32(le32(b[152:]))
-	r.Op = uint32(le32(b[156:]))
-	r.LPort = uint16(le16(b[160:]))
-	r.RPort = uint16(le16(b[162:]))
-	r.Family = uint8(b[164])
-	r.Proto = uint8(b[165])
+	r.Ino2 = uint64(le64(b[152:]))
+	r.N1 = int64(le64(b[160:]))
+	r.NetNS = uint32(le32(b[168:]))
+	r.Op = uint32(le32(b[172:]))
+	r.N2 = int64(le32(b[176:]))
+	r.LPort = uint16(le16(b[180:]))
+	r.RPort = uint16(le16(b[182:]))
+	r.Family = uint8(b[184])
+	r.Proto = uint8(b[185])
 	r.LAddr = r.addr(b[88:104])
 	r.RAddr = r.addr(b[104:120])
+	v := vars{rec: b, at: 200}
+	r.Path = v.next(188, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeBind(b []byte, r *Row) error {
+	if len(b) < 152 {
+		return short(r.Type, 152, len(b))
+	}
+	r.Cookie = uint64(le64(b[80:]))
+	r.Ino = uint64(le64(b[120:]))
+	r.NetNS = uint32(le32(b[128:]))
+	r.N2 = int64(le32(b[132:]))
+	r.LPort = uint16(le16(b[136:]))
+	r.RPort = uint16(le16(b[138:]))
+	r.N3 = int64(le16(b[140:]))
+	r.Family = uint8(b[142])
+	r.Proto = uint8(b[143])
+	r.LAddr = r.addr(b[88:104])
+	r.RAddr = r.addr(b[104:120])
+	v := vars{rec: b, at: 152}
+	r.Path = v.next(144, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeSocketNew(b []byte, r *Row) error {
+	if len(b) < 112 {
+		return short(r.Type, 112, len(b))
+	}
+	r.Cookie = uint64(le64(b[80:]))
+	r.Ino = uint64(le64(b[88:]))
+	r.NetNS = uint32(le32(b[96:]))
+	r.N2 = int64(le32(b[100:]))
+	r.N3 = int64(le32(b[104:]))
+	r.Family = uint8(b[108])
+	r.Proto = uint8(b[109])
+	return nil
+}
+
+func decodeUnixConn(b []byte, r *Row) error {
+	if len(b) < 152 {
+		return short(r.Type, 152, len(b))
+	}
+	r.Cookie = uint64(le64(b[80:]))
+	r.Ino = uint64(le64(b[88:]))
+	r.Ino2 = uint64(le64(b[96:]))
+	r.N1 = int64(le64(b[104:]))
+	r.OStart = uint64(le64(b[112:]))
+	r.Op = uint32(le32(b[120:]))
+	r.NetNS = uint32(le32(b[124:]))
+	r.N2 = int64(le32(b[128:]))
+	r.OPID = uint32(le32(b[132:]))
+	r.OTID = uint32(le32(b[136:]))
+	r.Family = uint8(b[140])
+	v := vars{rec: b, at: 152}
+	r.Path = v.next(144, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeConnectDenied(b []byte, r *Row) error {
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
+	}
+	r.Cookie = uint64(le64(b[80:]))
+	r.NetNS = uint32(le32(b[120:]))
+	r.N2 = int64(le32(b[124:]))
+	r.LPort = uint16(le16(b[128:]))
+	r.RPort = uint16(le16(b[130:]))
+	r.Family = uint8(b[132])
+	r.Proto = uint8(b[133])
+	r.LAddr = r.addr(b[88:104])
+	r.RAddr = r.addr(b[104:120])
+	v := vars{rec: b, at: 144}
+	r.Path = v.next(136, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeModule(b []byte, r *Row) error {
+	if len(b) < 136 {
+		return short(r.Type, 136, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.Dev = uint32(statDev(le32(b[96:])))
+	r.Gen = uint32(le32(b[100:]))
+	r.Mode = uint32(le32(b[104:]))
+	r.Op = uint32(le32(b[108:]))
+	r.N1 = int64(le32(b[112:]))
+	v := vars{rec: b, at: 136}
+	r.Path = r.path(v.next(116, 0))
+	r.Text = v.next(124, 1)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeBpf(b []byte, r *Row) error {
+	if len(b) < 136 {
+		return short(r.Type, 136, len(b))
+	}
+	r.N5 = int64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.N1 = int64(le32(b[92:]))
+	r.N2 = int64(le32(b[96:]))
+	r.N3 = int64(le32(b[100:]))
+	r.N4 = int64(le32(b[104:]))
+	r.N6 = int64(le32(b[108:]))
+	r.N7 = int64(le32(b[112:]))
+	v := vars{rec: b, at: 136}
+	r.Text = v.next(116, 0)
+	r.Path = v.next(124, 1)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodePerfEvent(b []byte, r *Row) error {
+	if len(b) < 128 {
+		return short(r.Type, 128, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.N3 = int64(le64(b[88:]))
+	r.N4 = int64(le64(b[96:]))
+	r.OStart = uint64(le64(b[104:]))
+	r.Op = uint32(le32(b[112:]))
+	r.N2 = int64(int32(le32(b[116:])))
+	r.OPID = uint32(le32(b[120:]))
+	r.OTID = uint32(le32(b[124:]))
+	return nil
+}
+
+func decodeMount(b []byte, r *Row) error {
+	if len(b) < 168 {
+		return short(r.Type, 168, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.Op = uint32(le32(b[104:]))
+	r.N4 = int64(le32(b[108:]))
+	r.Dev = uint32(statDev(le32(b[112:])))
+	v := vars{rec: b, at: 168}
+	r.Path = r.path(v.next(116, 0))
+	r.Path = r.under(r.Path, v.next(124, 0))
+	r.Path2 = r.path(v.next(132, 1))
+	r.Path2 = r.under(r.Path2, v.next(140, 1))
+	r.Text = v.next(148, 2)
+	r.Text2 = v.next(156, 3)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeClockSet(b []byte, r *Row) error {
+	if len(b) < 104 {
+		return short(r.Type, 104, len(b))
+	}
+	r.N2 = int64(le64(b[80:]))
+	r.Op = uint32(le32(b[88:]))
+	r.N1 = int64(int32(le32(b[92:])))
+	r.N3 = int64(le32(b[96:]))
+	return nil
+}
+
+func decodeCgroup(b []byte, r *Row) error {
+	if len(b) < 128 {
+		return short(r.Type, 128, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.OStart = uint64(le64(b[88:]))
+	r.Op = uint32(le32(b[96:]))
+	r.N2 = int64(int32(le32(b[100:])))
+	r.N3 = int64(int32(le32(b[104:])))
+	r.OPID = uint32(le32(b[108:]))
+	r.OTID = uint32(le32(b[112:]))
+	v := vars{rec: b, at: 128}
+	r.Path = v.next(116, 0)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeIoUring(b []byte, r *Row) error {
+	if len(b) < 192 {
+		return short(r.Type, 192, len(b))
+	}
+	r.Ino = uint64(le64(b[80:]))
+	r.N1 = int64(le64(b[88:]))
+	r.N2 = int64(le64(b[96:]))
+	r.N4 = int64(le64(b[104:]))
+	r.N5 = int64(le64(b[112:]))
+	r.T0 = clock.Boot(le64(b[120:]))
+	r.Cookie = uint64(le64(b[128:]))
+	r.OStart = uint64(le64(b[136:]))
+	r.Dev = uint32(statDev(le32(b[144:])))
+	r.Gen = uint32(le32(b[148:]))
+	r.Mode = uint32(le32(b[152:]))
+	r.Op = uint32(le32(b[156:]))
+	r.N3 = int64(le32(b[160:]))
+	r.FD = int32(int32(le32(b[164:])))
+	r.OPID = uint32(le32(b[168:]))
+	r.OTID = uint32(le32(b[172:]))
+	v := vars{rec: b, at: 192}
+	r.Path = v.next(176, 0)
+	r.Path2 = v.next(184, 1)
+	r.Marks = v.marks
+	return v.err(r.Type)
+}
+
+func decodeSyscall(b []byte, r *Row) error {
+	if len(b) < 136 {
+		return short(r.Type, 136, len(b))
+	}
+	r.N1 = int64(le64(b[80:]))
+	r.N2 = int64(le64(b[88:]))
+	r.N3 = int64(le64(b[96:]))
+	r.N4 = int64(le64(b[104:]))
+	r.N5 = int64(le64(b[112:]))
+	r.N6 = int64(le64(b[120:]))
+	r.Op = uint32(le32(b[128:]))
 	return nil
 }

@@ -122,6 +122,7 @@ type batchBytes struct {
 	at      int64  // offset in the file, for findings
 	e       BatchInfo
 	columns int
+	catalog int   // version of the catalogue it was written by
 	budget  int64 // raw bytes that may still be taken
 	offset  clock.Offset
 }
@@ -271,13 +272,13 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 	}
 	c.N = int(n)
 	unknown := 0
-	for i := range x.columns {
+	for i := range int(event.NumColumns) {
 		col := event.Column(i)
 		if cols>>col&1 == 0 {
 			continue
 		}
 		info := &event.ColumnTable[col]
-		if present>>col&1 == 0 {
+		if i >= x.columns || present>>col&1 == 0 {
 			c.SetFixed(col, nil, int(n))
 			clear(c.Fixed(col))
 			continue
@@ -306,6 +307,9 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 			}
 		}
 	}
+	if x.catalog < event.Version {
+		forget(c, x.catalog)
+	}
 	var types uint64
 	lo, hi := c.TS[0], c.TS[0]
 	for i, t := range c.Type {
@@ -326,4 +330,30 @@ func (x *batchBytes) rows(d *decoder, m *message, body []byte, cols, present uin
 		return f
 	}
 	return nil
+}
+
+// forget empties what the rows of an older catalogue could not say: their columns hold, for
+// fields that came later, whatever was at hand.
+func forget(c *event.Columns, catalog int) {
+	var empty [event.NumColumns]int // number of the empty value of a dictionary, plus one
+	for i, t := range c.Type {
+		for m := t.Later(catalog) & c.Loaded; m != 0; m &= m - 1 {
+			col := event.Column(bits.TrailingZeros64(m))
+			info := &event.ColumnTable[col]
+			if info.Kind != event.Dict {
+				w := info.Kind.Width()
+				clear(c.Fixed(col)[i*w : (i+1)*w])
+				continue
+			}
+			d := c.Dict(col)
+			if d.Len() == 0 {
+				continue
+			}
+			if empty[col] == 0 {
+				d.Offsets = append(d.Offsets, d.Offsets[len(d.Offsets)-1])
+				empty[col] = d.Len()
+			}
+			d.Index[i] = uint32(empty[col] - 1)
+		}
+	}
 }

@@ -298,7 +298,7 @@ func (s *Segment) Read(i int, cols uint64, c *event.Columns) error {
 		if cols == 0 {
 			cols = 1<<event.NumColumns - 1
 		}
-		x := batchBytes{b: b, at: s.batches[i].Offset, e: s.batches[i], columns: s.columns, offset: s.meta.Clock.Offset()}
+		x := batchBytes{b: b, at: s.batches[i].Offset, e: s.batches[i], columns: s.columns, catalog: s.meta.Catalog, offset: s.meta.Clock.Offset()}
 		f = x.decode(d, cols, c)
 	}
 	if f != nil {
@@ -354,7 +354,7 @@ func (s *Segment) Verify() ([]Finding, error) {
 		if f == nil {
 			f = s.follow(b, e, prev, e.Offset == end)
 			if f == nil {
-				x := batchBytes{b: b, at: e.Offset, e: *e, columns: s.columns, offset: s.meta.Clock.Offset()}
+				x := batchBytes{b: b, at: e.Offset, e: *e, columns: s.columns, catalog: s.meta.Catalog, offset: s.meta.Clock.Offset()}
 				f = x.decode(d, 1<<event.NumColumns-1, &c)
 			}
 		}

@@ -60,7 +60,7 @@ func (s *Segment) Mend(dst File) (left []Range, err error) {
 		}
 		if f == nil {
 			own := append([]byte(nil), b...)
-			x := batchBytes{b: own, at: e.Offset, e: e, columns: s.columns, offset: s.meta.Clock.Offset()}
+			x := batchBytes{b: own, at: e.Offset, e: e, columns: s.columns, catalog: s.meta.Catalog, offset: s.meta.Clock.Offset()}
 			f = x.decode(d, 1<<event.NumColumns-1, &c)
 			if f == nil {
 				if e.Offset > end {

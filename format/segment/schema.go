@@ -28,6 +28,8 @@ const (
 func columnsOf(catalog int) int {
 	switch catalog {
 	case 1:
+		return int(event.ColN12) + 1
+	case 2:
 		return int(event.NumColumns)
 	}
 	return 0

@@ -463,7 +463,7 @@ func (w *Writer) Rewind() (again []*event.Columns, whole bool, err error) {
 	defer d.zr.Close()
 	for i, b := range w.kept {
 		e := w.entries[max(w.synced, 1)+i]
-		x := batchBytes{b: b, at: e.Offset, e: e, columns: int(event.NumColumns), offset: w.offset}
+		x := batchBytes{b: b, at: e.Offset, e: e, columns: int(event.NumColumns), catalog: event.Version, offset: w.offset}
 		c := new(event.Columns)
 		if f := x.decode(&d, 1<<event.NumColumns-1, c); f != nil {
 			return nil, false, f

@@ -104,7 +104,7 @@ func TestMatch(t *testing.T) {
 		{`file.mode has 0111`, []int{1}},
 		{`file.dev = 8:1`, []int{1}},
 		{`file.ino > 9223372036854775807`, []int{1}},
-		{`file.ino >= -1`, []int{1, 6}},
+		{`file.ino >= -1`, []int{1, 4, 6}},
 		{`exit.signal = SIGKILL`, []int{5}},
 		{`exit.signal = kill and exit.utime >= 3s`, []int{5}},
 		{`exit.utime > 3s`, nil},

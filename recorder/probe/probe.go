@@ -19,12 +19,18 @@ type Profile string
 
 const (
 	Minimal  Profile = "minimal"  // processes, credentials, connections
-	Standard Profile = "standard" // everything there is in this tier
-	Forensic Profile = "forensic" // the same for now; it will add what costs more
+	Standard Profile = "standard" // everything that costs little
+	Forensic Profile = "forensic" // every operation and every table of calls, whatever it costs
 )
 
 // Known tells whether there is such a profile.
 func (p Profile) Known() bool { return p == Minimal || p == Standard || p == Forensic }
+
+// Leaves tells whether the profile does without the program.
+func (p Profile) Leaves(name string) bool {
+	e := Lookup(name)
+	return e != nil && (p == Minimal && !e.Minimal || p != Forensic && e.Forensic)
+}
 
 // Probe is the hooks of a recording.
 type Probe struct {
@@ -68,8 +74,8 @@ func New(set *bpf.Set, profile Profile) *Probe {
 			name = in
 		}
 		switch {
-		case profile == Minimal && !pl.entry.Minimal:
-			pl.left = "left out by profile minimal"
+		case profile.Leaves(pl.entry.Name):
+			pl.left = "left out by profile " + string(profile)
 		case loaded[name]:
 			pl.hook = nil // its better half is there
 		case pl.hook.Loaded():

@@ -4,11 +4,12 @@ import "hindcast/format/event"
 
 // Entry describes a hook.
 type Entry struct {
-	Name    string // of the program
-	Group   string // what doctor sums it up under
-	Feeds   []event.Type
-	Without string // what cannot be seen without it
-	Minimal bool   // part of the minimal profile
+	Name     string // of the program
+	Group    string // what doctor sums it up under
+	Feeds    []event.Type
+	Without  string // what cannot be seen without it
+	Minimal  bool   // part of the minimal profile
+	Forensic bool   // part of the forensic profile only
 	// InsteadOf names the hook that this one replaces on kernels that refuse the other: only
 	// the first that loads of such a pair is attached, and the other is not missed.
 	InsteadOf string
@@ -104,6 +105,9 @@ func table() []Entry {
 				Without: "to whom unconnected IPv" + v + " datagrams were sent"},
 			Entry{Name: "hc_recvmsg" + v, Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
 				Without: "from whom unconnected IPv" + v + " datagrams came"})
+	}
+	for _, more := range [][]Entry{processTable(), securityTable(), fileTable(), netTable(), uringTable(), tierTable()} {
+		t = append(t, more...)
 	}
 	return append(t,
 		Entry{Name: "hc_iter_task", Group: snapshots, Feeds: types(event.Process), Minimal: true,
