@@ -62,9 +62,12 @@ func (e *Events) Row(r *event.Row, id string, offset clock.Offset) error {
 		}
 		p.put("  " + p.color(red, word))
 	}
-	for i, n := range []string{"compat", "io_uring"} {
-		if r.Flags>>(2+i)&1 != 0 {
-			p.put("  [" + n + "]")
+	for _, f := range []struct {
+		bit  uint32
+		word string
+	}{{event.FlagCompat, "32-bit"}, {event.FlagIOUring, "io_uring"}, {event.FlagOverride, "with other credentials"}} {
+		if r.Flags&f.bit != 0 && r.Type != event.IOUring {
+			p.put("  [" + f.word + "]")
 		}
 	}
 	p.line()
@@ -155,9 +158,15 @@ func (p *printer) detail(r *event.Row, env lang.Env) string {
 	case event.Unlink, event.InodeUnlink, event.MmapExec:
 		b.WriteString(object())
 	case event.Mkdir:
-		fmt.Fprintf(&b, "%s  0%o", path(r.Path), r.Mode)
+		fmt.Fprintf(&b, "%s  0%o", path(r.Path), r.Mode&07777)
+		if t := sym.FileType(r.Mode); t != "" && t != "dir" {
+			b.WriteString("  " + t)
+		}
 	case event.Chmod:
 		fmt.Fprintf(&b, "%s  0%o", path(r.Path), uint64(r.N1))
+		if r.N2 > 0 {
+			fmt.Fprintf(&b, ", was 0%o", uint64(r.N2)&07777)
+		}
 	case event.Chown:
 		fmt.Fprintf(&b, "%s  uid %d gid %d", path(r.Path), r.N1, r.N2)
 	case event.Truncate:
@@ -165,7 +174,11 @@ func (p *printer) detail(r *event.Row, env lang.Env) string {
 	case event.Listen:
 		b.WriteString(p.val(endpoint(r.LAddr, r.LPort)))
 	case event.Connect, event.Accept, event.Socket:
-		b.WriteString(tuple())
+		if r.Family == 1 {
+			b.WriteString(p.unix(r))
+		} else {
+			b.WriteString(tuple())
+		}
 	case event.ConnClose, event.SockTotal:
 		fmt.Fprintf(&b, "%s  in %s out %s", tuple(), Size(r.BytesIn), Size(r.BytesOut))
 	case event.SockFirst:
@@ -173,7 +186,11 @@ func (p *printer) detail(r *event.Row, env lang.Env) string {
 		if r.Op == 2 {
 			word = "receive"
 		}
-		b.WriteString(tuple() + "  " + word)
+		if r.Family == 1 {
+			b.WriteString(p.unix(r) + "  " + word)
+		} else {
+			b.WriteString(tuple() + "  " + word)
+		}
 		if r.Ret >= 0 {
 			b.WriteString(" " + Size(uint64(r.Ret)))
 		}
@@ -197,7 +214,9 @@ func (p *printer) detail(r *event.Row, env lang.Env) string {
 	case event.Clock:
 		b.WriteString(clock.Wall(r.N1).Time().Format("2006-01-02 15:04:05.000000000") + " UTC")
 	default:
-		p.fields(&b, r, env)
+		if !p.more(&b, r, env) {
+			p.fields(&b, r, env)
+		}
 	}
 	return b.String()
 }
