@@ -177,6 +177,13 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	if m := cs.Maps["hc_crit"]; m != nil {
 		m.MaxEntries = uint32(crit)
 	}
+	if m := cs.Maps["hc_scratch"]; m != nil {
+		cpus, err := ebpf.PossibleCPU()
+		if err != nil {
+			return fmt.Errorf("count cpus: %w", err)
+		}
+		m.MaxEntries = uint32(cpus)
+	}
 	loop := features.HaveProgramHelper(ebpf.TracePoint, asm.FnLoop) == nil
 	for k, v := range map[string]any{"hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {

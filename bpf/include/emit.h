@@ -52,8 +52,8 @@ static __always_inline u64 hc_next_seq(bool crit)
 /* Takes the scratch buffer for a record whose fixed part has the given size. */
 static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
 {
-	u32 zero = 0;
-	struct hc_buf *b = bpf_map_lookup_elem(&hc_scratch, &zero);
+	u32 cpu = bpf_get_smp_processor_id();
+	struct hc_buf *b = bpf_map_lookup_elem(&hc_scratch, &cpu);
 
 	if (!b)
 		return NULL;

@@ -70,9 +70,12 @@ struct {
 	__type(value, u32);
 } hc_scope SEC(".maps");
 
-/* Room to build a record in. Fixed parts and variable ones are below HC_BUF_SOFT, so that one
- * more component or string always fits behind it. */
-#define HC_BUF_SOFT 16384
+/*
+ * Room to build a record in. Fixed parts and variable ones are below HC_BUF_SOFT, so that one
+ * more component or string always fits behind it. An array that each cpu has one entry of, not a
+ * per-cpu map, whose values end at 32 KiB; the loader sets its size.
+ */
+#define HC_BUF_SOFT 57344
 #define HC_BUF_SIZE (HC_BUF_SOFT + 8192 + 256)
 struct hc_buf {
 	u32 busy;
@@ -80,7 +83,7 @@ struct hc_buf {
 	u8 data[HC_BUF_SIZE];
 };
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct hc_buf);

@@ -18,8 +18,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 enum { BUF_TASK = 0, BUF_FILE = 1, BUFS = 2 };
 
+/* Not per cpu: an iterator is run once at a time. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BUFS);
 	__type(key, u32);
 	__type(value, struct hc_buf);
@@ -35,7 +36,7 @@ static __always_inline struct hc_buf *get_buf(u32 which, u32 type, u32 fixed)
 	if (!b)
 		return NULL;
 	if (__sync_lock_test_and_set(&b->busy, 1)) {
-		/* a second run of the same iterator on this cpu: its caller broke the rule */
+		/* a second run of the same iterator: its caller broke the rule */
 		hc_count(HC_SEEN, type);
 		hc_count(HC_NESTED, type);
 		return NULL;
