@@ -1519,6 +1519,9 @@ struct hc_ev_mount {
 	__u64 mount_flags;
 	__u64 mount_id;
 	__u64 parent_id;
+	__u64 attr_set;
+	__u64 attr_clr;
+	__u64 propagation;
 	__u32 op;
 	__u32 mntns;
 	__u32 dev;
@@ -1530,19 +1533,22 @@ struct hc_ev_mount {
 	struct hc_var data;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_mount) == 168, "mount size");
+_Static_assert(sizeof(struct hc_ev_mount) == 192, "mount size");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_flags) == 80, "mount.mount_flags");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_id) == 88, "mount.mount_id");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, parent_id) == 96, "mount.parent_id");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, op) == 104, "mount.op");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, mntns) == 108, "mount.mntns");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, dev) == 112, "mount.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, path_dir) == 116, "mount.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, path) == 124, "mount.path");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, source_dir) == 132, "mount.source_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, source) == 140, "mount.source");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, fstype) == 148, "mount.fstype");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, data) == 156, "mount.data");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, attr_set) == 104, "mount.attr_set");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, attr_clr) == 112, "mount.attr_clr");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, propagation) == 120, "mount.propagation");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, op) == 128, "mount.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, mntns) == 132, "mount.mntns");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, dev) == 136, "mount.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path_dir) == 140, "mount.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path) == 148, "mount.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source_dir) == 156, "mount.source_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source) == 164, "mount.source");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, fstype) == 172, "mount.fstype");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, data) == 180, "mount.data");
 
 /* The wall clock was set or steered. Clock rows around it give the offsets before and after. */
 struct hc_ev_clock_set {
@@ -1559,7 +1565,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_clock_set, call) == 88, "clock_se
 _Static_assert(__builtin_offsetof(struct hc_ev_clock_set, clock_id) == 92, "clock_set.clock_id");
 _Static_assert(__builtin_offsetof(struct hc_ev_clock_set, modes) == 96, "clock_set.modes");
 
-/* A cgroup was made, removed or renamed, or a process moved into it. */
+/* A cgroup was made, removed, renamed or frozen, or a process moved into it. */
 struct hc_ev_cgroup {
 	struct hc_hdr h;
 	__u64 cgroup_id;

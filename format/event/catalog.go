@@ -589,22 +589,22 @@ var Catalog = []Event{
 	})},
 
 	{Module, "module", "security", Critical, 2, "A kernel module was loaded or removed.", join(object("file"), []Field{
-		{"op", "module.op", CU32, ColOp, Code, Public, Kernel, "1 load from memory, 2 load from a file, 3 remove, 4 loaded (told by the loader itself), 5 kexec load, 6 kexec from a file"},
+		{"op", "module.op", CU32, ColOp, Code, Public, Kernel, "1 load from memory, 2 load from a file, 3 remove, 4 loaded, told by the kernel, 5 kexec load, 6 kexec from a file, 7 removed, told by the kernel"},
 		{"path", "file.path", CPath, ColPath, Path, Locator, Kernel, "file it was loaded from"},
-		{"name", "module.name", CBytes, ColText, Name, Naming, Claimed, "name, or its parameters when loaded by call"},
+		{"name", "module.name", CBytes, ColText, Name, Naming, Claimed, "name; its parameters for 1 and 2, the command line for 6. The kernel's for 4 and 7"},
 		{"module_flags", "module.flags", CU32, ColN1, Code, Public, Kernel, "flags of the call"},
 		{"size", "module.size", CU64, ColN2, Bytes, Public, Kernel, "bytes, when loaded from memory"},
 	})},
 	{BPF, "bpf", "security", Critical, 2, "A bpf call that loads, attaches, detaches, pins or changes something; ret is the result.", []Field{
 		{"cmd", "bpf.cmd", CU32, ColOp, Code, Public, Kernel, "command of the call"},
-		{"object", "bpf.object", CU32, ColN1, Code, Public, Kernel, "what the ids speak of: 1 program, 2 map, 3 link, 4 type information"},
-		{"bpf_id", "bpf.id", CU32, ColN2, Number, Public, Kernel, "id of the object in the kernel"},
+		{"object", "bpf.object", CU32, ColN1, Code, Public, Kernel, "what the id speaks of: 1 program, 2 map, 3 link, 4 type information"},
+		{"bpf_id", "bpf.id", CU32, ColN2, Number, Public, Kernel, "id of the object in the kernel, 0 when none was made"},
 		{"kind", "bpf.kind", CU32, ColN3, Code, Public, Kernel, "program, map or link type"},
 		{"attach_type", "bpf.attach", CU32, ColN4, Code, Public, Claimed, "attach type asked for"},
 		{"tag", "bpf.tag", CU64, ColN5, Number, Public, Kernel, "tag of a program: first eight bytes of the digest of its instructions"},
-		{"prog_id", "bpf.prog", CU32, ColN6, Number, Public, Kernel, "program of a link"},
-		{"name", "bpf.name", CBytes, ColText, Name, Naming, Kernel, "name of the object"},
-		{"path", "file.path", CBytes, ColPath, Path, Locator, Claimed, "where it is pinned"},
+		{"prog_id", "bpf.prog", CU32, ColN6, Number, Public, Kernel, "program of a link, or that a map was bound to"},
+		{"name", "bpf.name", CBytes, ColText, Name, Naming, Kernel, "name of the object, of its program when it is a link; as it was asked for when none was made"},
+		{"path", "file.path", CBytes, ColPath, Path, Locator, Claimed, "where it is pinned, or the tracepoint asked for"},
 		{"own", "bpf.own", CU32, ColN7, Code, Public, Kernel, "1 when the object belongs to the recorder"},
 	}},
 	{PerfEvent, "perf_event", "security", Critical, 2, "perf_event_open; ret is the descriptor.", join([]Field{
@@ -615,7 +615,7 @@ var Catalog = []Event{
 		{"sample_type", "perf.sample", CU64, ColN4, Code, Public, Claimed, "what samples hold"},
 	}, other("perf", "process watched"))},
 	{Mount, "mount", "security", Critical, 2, "The tree of mounts, or where a process sees its root, was changed.", []Field{
-		{"op", "mount.op", CU32, ColOp, Code, Public, Kernel, "0 found, 1 mount, 2 umount, 3 move_mount, 4 pivot_root, 5 chroot, 6 fsopen, 7 fsmount, 8 open_tree, 9 mount_setattr, 10 fsconfig, 11 appeared, 12 disappeared"},
+		{"op", "mount.op", CU32, ColOp, Code, Public, Kernel, "0 found, 1 mount, 2 umount, 3 move_mount, 4 pivot_root, 5 chroot, 6 fsopen, 7 fsmount, 8 open_tree, 9 mount_setattr, 10 fsconfig, 11 appeared, 12 disappeared, 13 fspick"},
 		{"path", "mount.target", CClaimed, ColPath, Path, Locator, Claimed, "mount point or new root"},
 		{"source", "mount.source", CClaimed, ColPath2, Path, Locator, Claimed, "device, directory or tree mounted; old root of pivot_root"},
 		{"fstype", "mount.type", CBytes, ColText, Name, Naming, Claimed, "type of file system"},
@@ -625,6 +625,9 @@ var Catalog = []Event{
 		{"parent_id", "mount.parent", CU64, ColN3, Number, Public, Kernel, "mount it is mounted on"},
 		{"mntns", "mount.ns", CU32, ColN4, NSInode, Public, Kernel, "mount namespace"},
 		{"dev", "mount.dev", CDev, ColDev, InodePart, Public, Kernel, "device of the file system"},
+		{"attr_set", "mount.attrset", CU64, ColN5, Code, Public, Claimed, "attributes that fsmount and mount_setattr set"},
+		{"attr_clr", "mount.attrclr", CU64, ColN6, Code, Public, Claimed, "attributes that mount_setattr clears"},
+		{"propagation", "mount.propagation", CU64, ColN7, Code, Public, Claimed, "propagation that mount_setattr asks for"},
 	}},
 	{ClockSet, "clock_set", "security", Critical, 2, "The wall clock was set or steered. Clock rows around it give the offsets before and after.", []Field{
 		{"call", "clock.call", CU32, ColOp, Code, Public, Kernel, "system call number"},
@@ -632,8 +635,8 @@ var Catalog = []Event{
 		{"asked", "clock.asked", CS64, ColN2, WallNS, Public, Claimed, "time or offset asked for, ns"},
 		{"modes", "clock.modes", CU32, ColN3, Code, Public, Claimed, "adjtimex modes"},
 	}},
-	{Cgroup, "cgroup", "security", Bulk, 2, "A cgroup was made, removed or renamed, or a process moved into it.", join([]Field{
-		{"op", "cgroup.op", CU32, ColOp, Code, Public, Kernel, "0 found, 1 made, 2 removed, 3 renamed, 4 process moved in"},
+	{Cgroup, "cgroup", "security", Bulk, 2, "A cgroup was made, removed, renamed or frozen, or a process moved into it.", join([]Field{
+		{"op", "cgroup.op", CU32, ColOp, Code, Public, Kernel, "0 found, 1 made, 2 removed, 3 renamed, 4 process moved in, 5 frozen, 6 thawed"},
 		{"path", "cgroup.path", CBytes, ColPath, Path, Locator, Kernel, "path below the root of the hierarchy"},
 		{"cgroup_id", "cgroup.id", CU64, ColN1, Number, Public, Kernel, "id of the cgroup"},
 		{"level", "cgroup.level", CS32, ColN2, Number, Public, Kernel, "depth below the root"},

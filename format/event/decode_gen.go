@@ -1096,22 +1096,25 @@ func decodePerfEvent(b []byte, r *Row) error {
 }
 
 func decodeMount(b []byte, r *Row) error {
-	if len(b) < 168 {
-		return short(r.Type, 168, len(b))
+	if len(b) < 192 {
+		return short(r.Type, 192, len(b))
 	}
 	r.N1 = int64(le64(b[80:]))
 	r.N2 = int64(le64(b[88:]))
 	r.N3 = int64(le64(b[96:]))
-	r.Op = uint32(le32(b[104:]))
-	r.N4 = int64(le32(b[108:]))
-	r.Dev = uint32(statDev(le32(b[112:])))
-	v := vars{rec: b, at: 168}
-	r.Path = r.path(v.next(116, 0))
-	r.Path = r.under(r.Path, v.next(124, 0))
-	r.Path2 = r.path(v.next(132, 1))
-	r.Path2 = r.under(r.Path2, v.next(140, 1))
-	r.Text = v.next(148, 2)
-	r.Text2 = v.next(156, 3)
+	r.N5 = int64(le64(b[104:]))
+	r.N6 = int64(le64(b[112:]))
+	r.N7 = int64(le64(b[120:]))
+	r.Op = uint32(le32(b[128:]))
+	r.N4 = int64(le32(b[132:]))
+	r.Dev = uint32(statDev(le32(b[136:])))
+	v := vars{rec: b, at: 192}
+	r.Path = r.path(v.next(140, 0))
+	r.Path = r.under(r.Path, v.next(148, 0))
+	r.Path2 = r.path(v.next(156, 1))
+	r.Path2 = r.under(r.Path2, v.next(164, 1))
+	r.Text = v.next(172, 2)
+	r.Text2 = v.next(180, 3)
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
