@@ -262,7 +262,7 @@ func (b *blast) processes() {
 }
 
 var effects = map[graph.Verb]string{graph.Write: "written", graph.Create: "created", graph.Truncate: "truncated", graph.Rename: "renamed",
-	graph.Link: "linked", graph.Chmod: "chmod", graph.Chown: "chown", graph.Unlink: "deleted", graph.Mkdir: "mkdir", graph.Symlink: "symlink"}
+	graph.Link: "linked", graph.Chmod: "chmod", graph.Chown: "chown", graph.Unlink: "deleted", graph.Mkdir: "mkdir", graph.Symlink: "symlink", graph.Store: "mapped writable"}
 
 // files collects what reached processes changed, and who used it afterwards.
 func (b *blast) files() {
@@ -654,6 +654,7 @@ func (b *blast) influenced() {
 		}
 		e := &g.Edges[edges[len(edges)-1]]
 		how := map[graph.Verb]string{graph.Read: "read", graph.Exec: "ran", graph.Map: "mapped", graph.Recv: "received", graph.Accept: "accepted",
+			graph.Inject: "injected into", graph.Peek: "was read by", graph.Pass: "handed over",
 			graph.Signal: fmt.Sprintf("signal %d", e.Num)}[e.Verb]
 		if how == "" {
 			how = e.Verb.String()

@@ -305,9 +305,12 @@ func (s *scenario) complete(r *event.Row, given map[string]bool) {
 		if r.OPID != 0 && !given["parent_start"] {
 			r.OStart = s.starts[r.OPID]
 		}
-	case event.SignalSent:
+	case event.SignalSent, event.Access, event.Session, event.SetName, event.Namespace, event.FDPassed, event.Reparent:
 		if !given["target_start"] {
 			r.OStart = s.starts[r.OPID]
+		}
+		if r.Type == event.Reparent && !given["parent_start"] {
+			r.N2 = int64(s.starts[uint32(r.N1)])
 		}
 	case event.IO:
 		if r.N2 == 0 {

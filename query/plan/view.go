@@ -154,7 +154,7 @@ func certainty(e *graph.Edge) answer.Certainty {
 	switch {
 	case e.Flags&graph.Several != 0:
 		return answer.Possible
-	case e.Flags&(graph.Inferred|graph.ByName) != 0:
+	case e.Flags&(graph.Inferred|graph.ByName) != 0 || e.Verb == graph.Store:
 		return answer.Likely
 	}
 	return answer.Certain
@@ -189,7 +189,7 @@ func strength(e *graph.Edge) answer.Strength {
 // actor is the process that did what an edge says.
 func (v view) actor(e *graph.Edge) state.ProcID {
 	switch e.Verb {
-	case graph.Read, graph.Exec, graph.Map, graph.Recv, graph.Accept, graph.Opened:
+	case graph.Read, graph.Exec, graph.Map, graph.Recv, graph.Accept, graph.Opened, graph.Peek, graph.Pass:
 		return v.m.Graph.Proc(e.To)
 	}
 	return v.m.Graph.Proc(e.From)
@@ -223,6 +223,16 @@ func (v view) step(i uint32) answer.Step {
 		}
 	case graph.Signal:
 		s.Title = fmt.Sprintf("signal %d to %s", e.Num, s.To.Label)
+	case graph.Inject:
+		s.Title = s.To.Label
+	case graph.Peek, graph.Pass:
+		s.Title = s.From.Label
+		if e.Name != 0 {
+			s.Title = v.name(e.Name) + " from " + s.Title
+		}
+	case graph.Store:
+		s.Title = named(e.To, e.Name)
+		s.Reason = "stores into a mapping are not recorded one by one"
 	case graph.Exec, graph.Read, graph.Map, graph.Opened:
 		s.Title = named(e.From, e.Name)
 		if e.Flags&graph.Script != 0 {

@@ -526,6 +526,13 @@ func (w *why) descent(p state.ProcID, at clock.Boot) {
 			break
 		}
 		w.seenProc[cur] = true
+		if i := w.injected(cur, at); i != cause.NoEdge && !w.full() {
+			// who wrote into its memory decides what it does, whoever made it
+			e := &w.m.Graph.Edges[i]
+			w.push(i)
+			cur, at = w.m.Graph.Proc(e.From), e.T0
+			continue
+		}
 		i := w.forkOf(cur)
 		if i == cause.NoEdge {
 			w.stop = w.noCreator(cur)
@@ -561,6 +568,21 @@ func (w *why) forkOf(p state.ProcID) uint32 {
 		}
 	}
 	return cause.NoEdge
+}
+
+// injected returns the newest edge by which another process took hold of this one before an
+// instant, NoEdge when there is none.
+func (w *why) injected(p state.ProcID, at clock.Boot) uint32 {
+	g := w.m.Graph
+	last := uint32(cause.NoEdge)
+	for _, i := range g.In(g.Node(graph.Process, uint32(p))) {
+		if e := &g.Edges[i]; e.T0 >= at {
+			break
+		} else if e.Verb == graph.Inject && !w.seenProc[g.Proc(e.From)] {
+			last = i
+		}
+	}
+	return last
 }
 
 func (w *why) noCreator(p state.ProcID) string {

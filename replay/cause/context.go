@@ -40,7 +40,7 @@ func Classify(g *graph.Graph, hubs List) *Classes {
 		changed := false
 		for _, e := range g.In(n) {
 			switch g.Edges[e].Verb {
-			case graph.Write, graph.Create, graph.Truncate, graph.Rename, graph.Link, graph.Mkdir, graph.Symlink:
+			case graph.Write, graph.Store, graph.Create, graph.Truncate, graph.Rename, graph.Link, graph.Mkdir, graph.Symlink:
 				changed = true
 			}
 		}

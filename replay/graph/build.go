@@ -18,6 +18,7 @@ type Builder struct {
 	open     map[flowKey]*flow // running reads and writes of threads
 	stream   map[streamKey]uint32
 	opened   map[pairKey]bool // opened for reading; true until a read is seen
+	stores   map[state.ProcID][]mapping
 
 	totalsLost bool // the ledger counts totals among the lost
 	orderly    bool // the recording ended by itself, after telling all totals
@@ -49,6 +50,12 @@ type pairKey struct {
 	object state.FileID
 }
 
+// mapping is a running Store edge and where it lies in its process.
+type mapping struct {
+	edge       uint32
+	addr, size uint64
+}
+
 type streamKey struct {
 	proc state.ProcID
 	sock state.SockID
@@ -57,7 +64,7 @@ type streamKey struct {
 
 // NewBuilder returns a builder over a table.
 func NewBuilder(t *state.Table) *Builder {
-	return &Builder{t: t, open: make(map[flowKey]*flow), stream: make(map[streamKey]uint32), opened: make(map[pairKey]bool)}
+	return &Builder{t: t, open: make(map[flowKey]*flow), stream: make(map[streamKey]uint32), opened: make(map[pairKey]bool), stores: make(map[state.ProcID][]mapping)}
 }
 
 func (b *Builder) add(e Edge, id load.RowID) uint32 {
@@ -83,7 +90,8 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 	if r.Flags&event.FlagSnapshot != 0 {
 		return
 	}
-	if r.Flags&event.FlagFailed != 0 || r.Type == event.OpenFailed || r.Type == event.Connect && r.Ret < 0 {
+	if r.Flags&event.FlagFailed != 0 || r.Type == event.OpenFailed || r.Type == event.ExecFailed || r.Type == event.ConnectDenied ||
+		r.Type == event.Connect && r.Ret < 0 {
 		if s.Actor != state.None {
 			name := s.Path
 			if name == 0 {
@@ -129,6 +137,7 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 			b.add(e, id)
 		}
 	case event.Exec:
+		b.unmap(s.Actor, 0, 1<<63, r.TS, id)
 		if e := from(Exec, s.Object); e != nil {
 			e.Num, e.Flags = int32(r.Image), 0
 		}
@@ -161,6 +170,41 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 		b.totals(r, id, s, p)
 	case event.MmapExec:
 		from(Map, s.Object)
+	case event.MmapWrite:
+		if e := to(Store, s.Object); e != nil {
+			e.Flags |= OpenEnd
+			b.stores[s.Actor] = append(b.stores[s.Actor], mapping{uint32(len(b.edges) - 1), uint64(r.N2), uint64(r.N3)})
+		}
+	case event.Unmap:
+		b.unmap(s.Actor, uint64(r.N2), uint64(r.N3), r.TS, id)
+	case event.Dirty:
+		if e := to(Write, s.Object); e != nil {
+			if r.T0 != 0 {
+				e.T0 = min(r.T0, r.TS)
+			}
+			e.Name = b.t.Files[s.Object].NameAt(r.TS)
+		}
+	case event.Access:
+		if s.Other == state.None || s.Other == s.Actor {
+			break
+		}
+		e := point
+		e.Num = int32(r.Op)
+		switch e.To = tag(Process, int32(s.Other)); reach(r) {
+		case Inject:
+			e.Verb = Inject
+		case Peek:
+			e.Verb, e.From, e.To = Peek, e.To, p
+		default:
+			return
+		}
+		b.add(e, id)
+	case event.FDPassed:
+		if s.Other != state.None && s.Other != s.Actor && r.Op != fdSent {
+			e := point
+			e.Verb, e.From, e.To = Pass, tag(Process, int32(s.Other)), p
+			b.add(e, id)
+		}
 	case event.Rename:
 		if e := to(Rename, s.Object); e != nil {
 			e.Name2 = s.Path2
@@ -212,6 +256,43 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 	}
 }
 
+// fdSent in an fd_passed row: told by the sender; the receiver's row makes the edge.
+const fdSent = 2
+
+// unmap ends the mappings that lie wholly in a range; of one that is cut the rest goes on.
+func (b *Builder) unmap(p state.ProcID, addr, size uint64, at clock.Boot, id load.RowID) {
+	kept := b.stores[p][:0]
+	for _, m := range b.stores[p] {
+		if m.addr < addr || m.addr+m.size > addr+size {
+			kept = append(kept, m)
+			continue
+		}
+		e := &b.edges[m.edge]
+		e.T1, e.Flags = max(e.T0, at), e.Flags&^OpenEnd
+		e.Ev[1], e.N = id, 2
+	}
+	b.stores[p] = kept
+}
+
+// reach says which way an access row goes: Inject into the target, Peek out of it. Other verbs
+// mean neither. Numbers are those of the catalogue and of ptrace(2).
+func reach(r *event.Row) Verb {
+	switch r.Op {
+	case 3, 5:
+		return Inject
+	case 2, 4, 6:
+		return Peek
+	case 1:
+		switch r.N1 {
+		case 4, 5, 6, 13, 15, 16, 0x4205, 0x4206: // POKE*, SET*REGS, ATTACH, SETREGSET, SEIZE
+			return Inject
+		case 1, 2, 3, 12, 14, 0x4202, 0x4204: // PEEK*, GET*REGS, GETSIGINFO, GETREGSET
+			return Peek
+		}
+	}
+	return Signal
+}
+
 const (
 	openAccess    = 3
 	openWriteOnly = 1
@@ -220,8 +301,13 @@ const (
 )
 
 func attemptVerb(t event.Type) string {
-	if t == event.OpenFailed {
+	switch t {
+	case event.OpenFailed:
 		return "open"
+	case event.ExecFailed:
+		return "exec"
+	case event.ConnectDenied, event.UnixConn:
+		return "connect"
 	}
 	return t.String()
 }

@@ -50,10 +50,14 @@ const (
 	Symlink
 	Signal
 	Opened // opened for reading, and no read of it was recorded
+	Inject // into another process: its memory or registers written, or it was attached to
+	Peek   // out of another process: its memory, registers or descriptors read
+	Pass   // a descriptor handed from one process to another
+	Store  // a file mapped so that stores change it: it may be written until the mapping ends
 )
 
 var verbNames = [...]string{"fork", "exec", "read", "write", "create", "map", "rename", "link", "truncate", "send", "recv",
-	"connect", "accept", "join", "chmod", "chown", "unlink", "mkdir", "symlink", "signal", "open"}
+	"connect", "accept", "join", "chmod", "chown", "unlink", "mkdir", "symlink", "signal", "open", "inject", "peek", "pass", "store"}
 
 func (v Verb) String() string { return verbNames[v] }
 
@@ -69,7 +73,7 @@ const (
 // Strength returns the verb's strength.
 func (v Verb) Strength() Strength {
 	switch v {
-	case Fork, Exec, Rename, Link, Connect, Accept, Mkdir, Symlink, Create:
+	case Fork, Exec, Rename, Link, Connect, Accept, Mkdir, Symlink, Create, Inject:
 		return Control
 	case Chmod, Chown, Unlink, Signal, Opened:
 		return Weak

@@ -140,6 +140,21 @@ func (t *Table) newObject(k ObjectKey, mode uint32, at clock.Boot) FileID {
 	return f
 }
 
+// fresh returns the object of a row that made it: another one when its key was used before.
+func (t *Table) fresh(r *event.Row) FileID {
+	k := ObjectKey{r.Dev, r.Ino, r.Gen}
+	if old, ok := t.files[k]; ok {
+		o := &t.Files[old]
+		if o.First < r.TS {
+			if !o.Deleted {
+				o.Deleted, o.DeletedAt = true, r.TS
+			}
+			return t.newObject(k, r.Mode, r.TS)
+		}
+	}
+	return t.object(k, r.Mode, r.TS)
+}
+
 func (t *Table) namedOnly(at clock.Boot) FileID {
 	f := FileID(len(t.Files))
 	t.Files = append(t.Files, Object{Alias: None, prev: None, First: at, Last: at})
@@ -319,10 +334,13 @@ func (t *Table) seeObject(r *event.Row, id load.RowID, s *Seen) {
 		o.Created, o.CreatedAt = true, r.TS
 	}
 	switch r.Type {
-	case event.FirstRead, event.FirstWrite, event.IO, event.Exec, event.MmapExec:
+	case event.FirstRead, event.FirstWrite, event.IO, event.Exec, event.MmapExec, event.MmapWrite, event.Dirty:
 		o.Used = true
 	}
 	s.Object = f
+	if r.Type == event.Dirty { // a name within its file system, not a path
+		return
+	}
 	if len(r.Path) == 0 || r.Mode&modeType == modeFIFO && r.Path[0] != '/' {
 		return
 	}
@@ -346,12 +364,12 @@ const (
 func (t *Table) nameCall(r *event.Row, id load.RowID, s *Seen) {
 	p, p2 := clean(string(r.Path)), clean(string(r.Path2))
 	s.Path, s.Path2 = t.Names.IDString(p), t.Names.IDString(p2)
-	if r.Flags&event.FlagFailed != 0 || r.Type == event.OpenFailed {
+	if r.Flags&event.FlagFailed != 0 || r.Type == event.OpenFailed || r.Type == event.ExecFailed {
 		return
 	}
 	at := r.TS
 	switch r.Type {
-	case event.Chmod, event.Chown, event.Truncate:
+	case event.Chmod, event.Chown, event.Truncate, event.Attr:
 		if r.Ino != 0 || r.Dev != 0 {
 			s.Object = t.object(ObjectKey{r.Dev, r.Ino, r.Gen}, r.Mode, at)
 			if p != "" {
@@ -373,20 +391,29 @@ func (t *Table) nameCall(r *event.Row, id load.RowID, s *Seen) {
 			return
 		}
 		t.unbind(name, None, None, at)
-		f := t.namedOnly(at)
+		var f FileID
+		if r.Ino != 0 {
+			f = t.fresh(r)
+		} else {
+			f = t.namedOnly(at)
+		}
 		o := &t.Files[f]
-		o.Created, o.CreatedAt, o.Dir = true, at, r.Type == event.Mkdir
+		o.Created, o.CreatedAt, o.Dir = true, at, r.Type == event.Mkdir && (r.Mode&modeType == modeDir || r.Mode&modeType == 0)
 		if r.Type == event.Symlink {
 			o.SymlinkTo = t.Names.ID(r.Text)
 		}
-		t.bind(name, f, at, true)
-		s.Object, s.ByName = f, true
+		t.bind(name, f, at, r.Ino == 0)
+		s.Object, s.ByName = f, r.Ino == 0
 	case event.Link:
 		if p == "" || p2 == "" {
 			return
 		}
-		s.Object, s.Several = t.byName(p, at, false)
-		s.ByName = true
+		if r.Ino != 0 {
+			s.Object = t.object(ObjectKey{r.Dev, r.Ino, r.Gen}, r.Mode, at)
+		} else {
+			s.Object, s.Several = t.byName(p, at, false)
+			s.ByName = true
+		}
 		t.bind(p2, s.Object, at, true)
 	case event.Rename:
 		t.rename(r, p, p2, s)
@@ -420,6 +447,9 @@ func (t *Table) witnessed(tid uint32, base string) (pendingUnlink, bool) {
 func (t *Table) unlink(r *event.Row, p string, s *Seen) {
 	at := r.TS
 	w, ok := t.witnessed(r.TID, path.Base(p))
+	if r.Ino != 0 { // the row itself names the object
+		w, ok = pendingUnlink{t.object(ObjectKey{r.Dev, r.Ino, r.Gen}, r.Mode, at), at, r.N1 + 1, path.Base(p)}, true
+	}
 	if p == "" {
 		return
 	}
@@ -453,8 +483,13 @@ func (t *Table) rename(r *event.Row, p, p2 string, s *Seen) {
 	if p == "" || p2 == "" || p == p2 {
 		return
 	}
-	s.ByName = true
-	s.Object, s.Several = t.byName(p, at, false)
+	if r.Ino != 0 {
+		s.Object = t.object(ObjectKey{r.Dev, r.Ino, r.Gen}, r.Mode, at)
+		t.bind(p, s.Object, at, false)
+	} else {
+		s.ByName = true
+		s.Object, s.Several = t.byName(p, at, false)
+	}
 	if r.Op&renameExchange != 0 {
 		s.Second, _ = t.byName(p2, at, false)
 		t.unbind(p, s.Object, None, at)
@@ -463,8 +498,12 @@ func (t *Table) rename(r *event.Row, p, p2 string, s *Seen) {
 		t.bind(p2, s.Object, at, true)
 		return
 	}
-	if replaced {
+	if r.Ino2 != 0 {
+		s.Second = t.object(ObjectKey{r.Dev2, r.Ino2, r.Gen2}, 0, at)
+	} else if replaced {
 		s.Second = w.object
+	} else if r.Ino != 0 {
+		// the kernel's row would have named it: nothing was replaced
 	} else if x, ok := t.bound.At(p2, at); ok {
 		s.Second = t.Real(x.Value)
 	}

@@ -276,6 +276,27 @@ func (t *Table) touchCred(p ProcID, at clock.Boot, c CredID, how CredHow, id loa
 	q.Creds = append(q.Creds, CredSpan{From: at, Cred: c, How: how, Row: id})
 }
 
+// other returns the second process of a row, None when the row does not say which incarnation
+// of its pid is meant.
+func (t *Table) other(r *event.Row) ProcID {
+	if r.OStart == 0 {
+		return None
+	}
+	return t.mention(ProcKey{r.OPID, r.OStart}, r.TS)
+}
+
+// reparent notes who took in a process whose parent, the actor, ended. The kernel half foresees
+// it by the kernel's rules; a later row that names the parent stands beside it.
+func (t *Table) reparent(r *event.Row, id load.RowID, s *Seen) {
+	s.Other = t.other(r)
+	if r.N2 == 0 {
+		return
+	}
+	if parent := t.mention(ProcKey{uint32(r.N1), uint64(r.N2)}, r.TS); s.Other != None && parent != None {
+		t.seeParent(s.Other, r.TS, parent, id)
+	}
+}
+
 const cloneThread = 0x10000
 
 func (t *Table) fork(r *event.Row, id load.RowID, actor ProcID) ProcID {

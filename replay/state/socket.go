@@ -185,6 +185,22 @@ func (t *Table) socket(r *event.Row, id load.RowID, actor ProcID) SockID {
 		own(guess)
 	case event.SockFirst:
 		own(guess)
+	case event.Bind:
+		if r.Ret == 0 {
+			own(guess)
+		}
+	case event.UnixConn:
+		if r.Flags&event.FlagFailed != 0 || r.Ret < 0 {
+			break
+		}
+		s.Role, s.OpenRow = RoleConnected, id
+		if r.Op == 2 {
+			s.Role, s.Accepted = RoleAccepted, actor
+		}
+		own(guess)
+	case event.ConnectDenied:
+		s.Failed, s.Err = true, int32(r.Ret)
+		own(guess)
 	}
 	return x
 }

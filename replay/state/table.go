@@ -98,14 +98,19 @@ func (t *Table) Apply(r *event.Row, id load.RowID) Seen {
 		t.exit(r, id, s.Actor)
 	case event.CredChange:
 		t.credChange(r, id, s.Actor)
-	case event.SignalSent:
-		s.Other = t.mention(ProcKey{r.OPID, r.OStart}, r.TS)
-	case event.Open, event.FirstRead, event.FirstWrite, event.MmapExec, event.IO, event.File:
+	case event.SignalSent, event.Access, event.Session, event.SetName, event.Control, event.Namespace, event.PerfEvent, event.Cgroup:
+		s.Other = t.other(r)
+	case event.Reparent:
+		t.reparent(r, id, &s)
+	case event.FDPassed:
+		s.Other = t.other(r)
 		t.seeObject(r, id, &s)
-	case event.OpenFailed, event.Chmod, event.Chown, event.Truncate, event.Mkdir, event.Symlink,
+	case event.Open, event.FirstRead, event.FirstWrite, event.MmapExec, event.MmapWrite, event.Mprotect, event.Dirty, event.Close, event.IO, event.File:
+		t.seeObject(r, id, &s)
+	case event.OpenFailed, event.ExecFailed, event.Chmod, event.Chown, event.Truncate, event.Attr, event.Mkdir, event.Symlink,
 		event.Rename, event.Link, event.Unlink, event.InodeUnlink:
 		t.nameCall(r, id, &s)
-	case event.Listen, event.Connect, event.Accept, event.ConnClose, event.SockFirst, event.SockTotal, event.Socket:
+	case event.Listen, event.Connect, event.Accept, event.ConnClose, event.SockFirst, event.SockTotal, event.Socket, event.Bind, event.UnixConn, event.ConnectDenied:
 		s.Sock = t.socket(r, id, s.Actor)
 	}
 	return s
