@@ -531,12 +531,13 @@ _Static_assert(__builtin_offsetof(struct hc_ev_open_failed, open_flags) == 80, "
 _Static_assert(__builtin_offsetof(struct hc_ev_open_failed, path_dir) == 84, "open_failed.path_dir");
 _Static_assert(__builtin_offsetof(struct hc_ev_open_failed, path) == 92, "open_failed.path");
 
-/* First read of a thread on an object since it was last reported; ret is the byte count. */
+/* First read of a thread on an object since it was last reported, in the forensic profile every one; ret is the byte count. */
 struct hc_ev_read {
 	struct hc_hdr h;
 	__u64 ino;
 	__u64 offset;
 	__u64 thread_start;
+	__u64 period;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -545,23 +546,25 @@ struct hc_ev_read {
 	struct hc_var path;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_read) == 136, "read size");
+_Static_assert(sizeof(struct hc_ev_read) == 144, "read size");
 _Static_assert(__builtin_offsetof(struct hc_ev_read, ino) == 80, "read.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_read, offset) == 88, "read.offset");
 _Static_assert(__builtin_offsetof(struct hc_ev_read, thread_start) == 96, "read.thread_start");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, dev) == 104, "read.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, gen) == 108, "read.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, mode) == 112, "read.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, fd) == 116, "read.fd");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, method) == 120, "read.method");
-_Static_assert(__builtin_offsetof(struct hc_ev_read, path) == 124, "read.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, period) == 104, "read.period");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, dev) == 112, "read.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, gen) == 116, "read.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, mode) == 120, "read.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, fd) == 124, "read.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, method) == 128, "read.method");
+_Static_assert(__builtin_offsetof(struct hc_ev_read, path) == 132, "read.path");
 
-/* First write of a thread on an object since it was last reported; ret is the byte count. */
+/* First write of a thread on an object since it was last reported, in the forensic profile every one; ret is the byte count. */
 struct hc_ev_write {
 	struct hc_hdr h;
 	__u64 ino;
 	__u64 offset;
 	__u64 thread_start;
+	__u64 period;
 	__u32 dev;
 	__u32 gen;
 	__u32 mode;
@@ -570,16 +573,17 @@ struct hc_ev_write {
 	struct hc_var path;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_write) == 136, "write size");
+_Static_assert(sizeof(struct hc_ev_write) == 144, "write size");
 _Static_assert(__builtin_offsetof(struct hc_ev_write, ino) == 80, "write.ino");
 _Static_assert(__builtin_offsetof(struct hc_ev_write, offset) == 88, "write.offset");
 _Static_assert(__builtin_offsetof(struct hc_ev_write, thread_start) == 96, "write.thread_start");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, dev) == 104, "write.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, gen) == 108, "write.gen");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, mode) == 112, "write.mode");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, fd) == 116, "write.fd");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, method) == 120, "write.method");
-_Static_assert(__builtin_offsetof(struct hc_ev_write, path) == 124, "write.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, period) == 104, "write.period");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, dev) == 112, "write.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, gen) == 116, "write.gen");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, mode) == 120, "write.mode");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, fd) == 124, "write.fd");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, method) == 128, "write.method");
+_Static_assert(__builtin_offsetof(struct hc_ev_write, path) == 132, "write.path");
 
 /* Running totals of a thread on an object since t0, first read and write included: of several rows with one t0 the last speaks. */
 struct hc_ev_io {

@@ -8,7 +8,8 @@
  * After that the slot counts, and its running totals are sent when a second has passed, when the
  * slot is needed for another object, and when the thread execs or ends; an iterator started by
  * the recorder sends what idle threads still hold. Totals are cumulative from the slot's first
- * operation: a lost row is mended by the next.
+ * operation: a lost row is mended by the next. They are sent too when the thread closes a
+ * descriptor of the object. The forensic profile makes a row of every operation besides.
  */
 #ifndef HC_IO_H
 #define HC_IO_H
@@ -18,7 +19,7 @@
 #define HC_IO_SLOTS 8
 #define HC_IO_INTERVAL 1000000000ULL
 
-enum { HC_IO_TICK = 1, HC_IO_EVICT = 2, HC_IO_EXIT = 3, HC_IO_EXEC = 4, HC_IO_SWEEP = 5 };
+enum { HC_IO_TICK = 1, HC_IO_EVICT = 2, HC_IO_EXIT = 3, HC_IO_EXEC = 4, HC_IO_SWEEP = 5, HC_IO_CLOSE = 6 };
 
 struct hc_io_slot {
 	u64 ino; /* 0: free */
@@ -185,7 +186,8 @@ static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
 	if (!first) {
 		if (now - (s->sent ?: s->t0) >= HC_IO_INTERVAL)
 			hc_io_send(t, s, HC_IO_TICK);
-		return 0;
+		if (!hc_forensic)
+			return 0;
 	}
 	b = hc_get_buf(type, sizeof(*e));
 	if (!b)
@@ -198,9 +200,11 @@ static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
 	e->method = method;
 	e->offset = BPF_CORE_READ(f, f_pos);
 	e->thread_start = t->start_boottime;
+	e->period = s->t0;
 	if ((o.mode & S_IFMT) != S_IFIFO)
 		hc_put_file_path(b, &e->path, type, f);
-	s->sent_ops++;
+	if (first)
+		s->sent_ops++; /* the totals of the forensic profile are sent as those of the others */
 	hc_send(b, false, type);
 	return 0;
 }

@@ -46,8 +46,22 @@ struct ns_common {
 struct user_namespace {
 	struct ns_common ns;
 };
+struct task_struct;
+struct xarray {
+	void *xa_head;
+};
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+struct idr {
+	struct xarray idr_rt;
+};
 struct pid_namespace {
 	struct ns_common ns;
+	struct idr idr;
+	struct task_struct *child_reaper;
+	unsigned int level;
 };
 struct mnt_namespace {
 	struct ns_common ns;
@@ -65,8 +79,15 @@ struct upid {
 	int nr;
 	struct pid_namespace *ns;
 };
+struct hlist_node {
+	struct hlist_node *next;
+};
+struct hlist_head {
+	struct hlist_node *first;
+};
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 };
 
@@ -95,7 +116,14 @@ struct inode {
 	s64 i_size;
 	s64 i_ctime_sec, i_mtime_sec;
 	u32 i_ctime_nsec, i_mtime_nsec;
+	struct hlist_head i_dentry;
+	void *i_private;
 };
+struct address_space {
+	struct inode *host;
+};
+struct folio;
+struct page;
 struct timespec64 {
 	s64 tv_sec;
 	long tv_nsec;
@@ -112,6 +140,9 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct {
+		struct hlist_node d_alias;
+	} d_u;
 };
 struct vfsmount {
 	struct dentry *mnt_root;
@@ -146,6 +177,13 @@ struct fs_struct {
 struct mm_struct {
 	unsigned long arg_start, arg_end;
 	struct file *exe_file;
+	atomic_t mm_users;
+};
+struct vm_area_struct {
+	unsigned long vm_start, vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
 };
 struct tty_driver {
 	int major;
@@ -182,6 +220,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	u64 utime, stime;
 	u64 start_boottime;
 	const struct cred *real_cred;
@@ -243,6 +282,7 @@ struct sock {
 	u32 sk_max_ack_backlog;
 };
 struct socket {
+	short type;
 	struct sock *sk;
 	struct file *file;
 };
@@ -258,8 +298,17 @@ struct tcp_sock {
 	u32 snd_una, snd_nxt, write_seq, rcv_nxt;
 	u32 total_retrans;
 };
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+struct unix_address {
+	int len;
+	struct sockaddr_un name[1];
+};
 struct unix_sock {
 	struct sock sk;
+	struct unix_address *addr;
 	struct sock *peer;
 };
 struct udp_sock {
@@ -306,9 +355,19 @@ struct bpf_iter__task_file {
 	u32 fd;
 	struct file *file;
 };
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
+};
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+	u32 uid;
+};
+struct bpf_iter__unix {
+	struct bpf_iter_meta *meta;
+	struct unix_sock *unix_sk;
 	u32 uid;
 };
 struct bpf_iter__bpf_sk_storage_map {
@@ -359,6 +418,7 @@ struct hc_sys_exit {
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2

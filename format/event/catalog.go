@@ -378,8 +378,8 @@ var Catalog = []Event{
 		{"path", "file.path", CClaimed, ColPath, Path, Locator, Claimed, "name asked for"},
 		{"open_flags", "file.flags", CU32, ColOp, OpenFlags, Public, Kernel, "flags asked for"},
 	}},
-	{FirstRead, "read", "file", Bulk, 1, "First read of a thread on an object since it was last reported; ret is the byte count.", ioFields()},
-	{FirstWrite, "write", "file", Bulk, 1, "First write of a thread on an object since it was last reported; ret is the byte count.", ioFields()},
+	{FirstRead, "read", "file", Bulk, 1, "First read of a thread on an object since it was last reported, in the forensic profile every one; ret is the byte count.", ioFields()},
+	{FirstWrite, "write", "file", Bulk, 1, "First write of a thread on an object since it was last reported, in the forensic profile every one; ret is the byte count.", ioFields()},
 	{IO, "io", "file", Bulk, 1, "Running totals of a thread on an object since t0, first read and write included: of several rows with one t0 the last speaks.", join(object("file"), []Field{
 		{"t0", "io.since", CU64, ColT0, BootNS, Public, Kernel, "first operation"},
 		{"last", "io.last", CU64, ColN2, BootNS, Public, Kernel, "last operation"},
@@ -708,6 +708,7 @@ func ioFields() []Field {
 		{"method", "io.method", CU32, ColN1, Method, Public, Kernel, "number of the method: 0 read or write, 1 vector, 2 positioned, 3 sendfile, 4 splice, 5 copy_file_range, 6 io_uring"},
 		{"offset", "io.off", CU64, ColN2, Bytes, Public, Kernel, "file position after the call"},
 		{"thread_start", "io.tstart", CU64, ColN5, BootNS, Public, Kernel, "start of the thread"},
+		{"period", "io.period", CU64, ColN3, BootNS, Public, Kernel, "t0 of the totals that count this operation too"},
 	})
 }
 
@@ -784,6 +785,8 @@ var added = []struct {
 }{
 	{2, Exec, []string{"script_dev", "script_ino", "script_gen", "argv_tail", "argv_hash", "env", "env_len", "env_hash"}},
 	{2, Process, []string{"argv_tail", "argv_hash", "env", "env_len", "env_hash"}},
+	{2, FirstRead, []string{"period"}},
+	{2, FirstWrite, []string{"period"}},
 	{2, Rename, []string{"dev", "ino", "gen", "mode", "over_dev", "over_ino", "over_gen"}},
 	{2, Link, []string{"dev", "ino", "gen", "mode"}},
 	{2, Symlink, []string{"dev", "ino", "gen", "mode"}},

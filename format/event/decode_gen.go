@@ -422,37 +422,39 @@ func decodeOpenFailed(b []byte, r *Row) error {
 }
 
 func decodeRead(b []byte, r *Row) error {
-	if len(b) < 136 {
-		return short(r.Type, 136, len(b))
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.N2 = int64(le64(b[88:]))
 	r.N5 = int64(le64(b[96:]))
-	r.Dev = uint32(statDev(le32(b[104:])))
-	r.Gen = uint32(le32(b[108:]))
-	r.Mode = uint32(le32(b[112:]))
-	r.FD = int32(int32(le32(b[116:])))
-	r.N1 = int64(le32(b[120:]))
-	v := vars{rec: b, at: 136}
-	r.Path = r.path(v.next(124, 0))
+	r.N3 = int64(le64(b[104:]))
+	r.Dev = uint32(statDev(le32(b[112:])))
+	r.Gen = uint32(le32(b[116:]))
+	r.Mode = uint32(le32(b[120:]))
+	r.FD = int32(int32(le32(b[124:])))
+	r.N1 = int64(le32(b[128:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(132, 0))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
 
 func decodeWrite(b []byte, r *Row) error {
-	if len(b) < 136 {
-		return short(r.Type, 136, len(b))
+	if len(b) < 144 {
+		return short(r.Type, 144, len(b))
 	}
 	r.Ino = uint64(le64(b[80:]))
 	r.N2 = int64(le64(b[88:]))
 	r.N5 = int64(le64(b[96:]))
-	r.Dev = uint32(statDev(le32(b[104:])))
-	r.Gen = uint32(le32(b[108:]))
-	r.Mode = uint32(le32(b[112:]))
-	r.FD = int32(int32(le32(b[116:])))
-	r.N1 = int64(le32(b[120:]))
-	v := vars{rec: b, at: 136}
-	r.Path = r.path(v.next(124, 0))
+	r.N3 = int64(le64(b[104:]))
+	r.Dev = uint32(statDev(le32(b[112:])))
+	r.Gen = uint32(le32(b[116:]))
+	r.Mode = uint32(le32(b[120:]))
+	r.FD = int32(int32(le32(b[124:])))
+	r.N1 = int64(le32(b[128:]))
+	v := vars{rec: b, at: 144}
+	r.Path = r.path(v.next(132, 0))
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
