@@ -141,7 +141,7 @@ func events(c *cli.Context, w world) error {
 	if !view {
 		// Where the output is for a program, what was not seen goes beside it.
 		for _, g := range gaps {
-			if g.Kind == "lost" || g.Kind == "damaged" {
+			if g.Kind == "lost" || g.Kind == "damaged" || g.Kind == "not_observable" {
 				note(w.err, "not seen: %s", g.Text)
 			}
 		}

@@ -37,7 +37,7 @@ type Ref struct {
 
 // Gap is one reason why the answer may be incomplete.
 type Gap struct {
-	Kind     string   `json:"kind"`   // lost, not_attached, truncated, before_start, after_end, damaged, scope, snapshot, unknown_origin, unknown_owner, inferred, hidden
+	Kind     string   `json:"kind"`   // lost, not_observable, not_attached, truncated, before_start, after_end, damaged, scope, snapshot, unknown_origin, unknown_owner, inferred, hidden
 	Events   []string `json:"events"` // event names that are affected; empty: any
 	Count    uint64   `json:"count"`  // how many rows, objects or bytes; 0 unknown
 	CPU      int      `json:"cpu"`    // -1 for every or no particular cpu

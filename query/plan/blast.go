@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hindcast/format/clock"
+	"hindcast/format/event"
 	"hindcast/query/answer"
 	"hindcast/replay"
 	"hindcast/replay/cause"
@@ -143,6 +144,9 @@ func (b *blast) answer(e Entity) *answer.Radius {
 	b.remaining()
 	b.attempts()
 	b.evasion()
+	for _, q := range radiusQuestions {
+		b.out.NotSeen = append(b.out.NotSeen, b.notObservable(q.title, b.out.From.Boot, b.o.Until, q.events)...)
+	}
 	b.out.NotSeen = append(b.out.NotSeen, b.notSeen(b.out.From.Boot, b.o.Until, radiusEvents)...)
 	b.unknownOwners()
 	return b.out
@@ -259,6 +263,24 @@ func (b *blast) processes() {
 		sorted = append(sorted, x)
 	}
 	b.out.Processes = sorted
+}
+
+// radiusQuestions are the groups of a radius and the events without which an empty group means
+// nothing. The titles are those that the groups are shown under.
+var radiusQuestions = []struct {
+	title  string
+	events uint64
+}{
+	{"processes", gap.Events(event.Fork, event.Exec)},
+	{"secrets read", gap.Events(event.Open, event.FirstRead)},
+	{"persistence points written", gap.Events(event.Open, event.FirstWrite, event.Rename)},
+	{"files changed", gap.Events(event.Open, event.FirstWrite, event.Rename, event.Link, event.Unlink, event.Chmod, event.Truncate, event.Mkdir)},
+	{"peers", gap.Events(event.Connect, event.Accept, event.SockFirst)},
+	{"privilege changes", gap.Events(event.CredChange, event.Exec)},
+	{"boundaries crossed", gap.Events(event.Exec, event.Namespace)},
+	{"influenced without descending from it", gap.Events(event.FirstRead, event.SockFirst, event.SignalSent, event.MmapExec, event.Access)},
+	{"signs of hiding", gap.Events(event.Unlink, event.Exec)},
+	{"tried and failed", gap.Events(event.OpenFailed, event.Connect)},
 }
 
 var effects = map[graph.Verb]string{graph.Write: "written", graph.Create: "created", graph.Truncate: "truncated", graph.Rename: "renamed",

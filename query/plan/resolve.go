@@ -192,6 +192,9 @@ func (v view) candidate(e Entity) answer.Candidate {
 			c.Text = "deleted"
 		case v.m.Classes.Context(e.Nodes[0]):
 			c.Text = "not changed in the recording"
+			if v.m.Gaps.Unobservable(writeEvents) != 0 {
+				c.Text = "changes were not observable"
+			}
 		}
 		if o.Created {
 			c.Text = strings.TrimSuffix("created, "+c.Text, ", ")

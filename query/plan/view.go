@@ -392,6 +392,19 @@ func (v view) notSeen(from, to clock.Boot, events uint64) []answer.Gap {
 	return out
 }
 
+// notObservable says that a question has no answer, as far as it depends on events that no hook
+// could tell. Cause is the question.
+func (v view) notObservable(question string, from, to clock.Boot, events uint64) []answer.Gap {
+	dark := v.m.Gaps.Unobservable(events)
+	if dark == 0 {
+		return nil
+	}
+	begin, end := v.m.Bounds()
+	names := gap.Names(dark)
+	return []answer.Gap{{Kind: "not_observable", Events: names, CPU: -1, From: v.time(max(from, begin)), To: v.time(min(to, end)), Cause: question,
+		Text: question + ": no hook that tells " + strings.Join(names, ", ") + " was attached", Evidence: []string{}}}
+}
+
 // Sets of events that questions depend on.
 var (
 	lifeEvents = gap.Events(event.Fork, event.Exec, event.Exit, event.Process)

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"hindcast/format/clock"
+	"hindcast/format/event"
 	"hindcast/query/answer"
 	"hindcast/replay"
 	"hindcast/replay/cause"
+	"hindcast/replay/gap"
 	"hindcast/replay/graph"
 	"hindcast/replay/state"
 )
@@ -144,6 +146,9 @@ func (w *why) fileState(f state.FileID, at clock.Boot) string {
 		parts = append([]string{"changed"}, parts...)
 	}
 	if len(parts) == 0 {
+		if w.m.Gaps.Unobservable(writeEvents) != 0 {
+			return "changes were not observable"
+		}
 		return "not seen to change"
 	}
 	return strings.Join(parts, ", ")
@@ -235,6 +240,7 @@ func (w *why) file(f state.FileID, at clock.Boot) {
 	case writer == state.None:
 		if w.stop == "" {
 			w.stop = "nothing that was recorded wrote it"
+			w.dark("who wrote it", writeEvents)
 		}
 	case !inbound:
 		w.descent(writer, when+1)
@@ -859,6 +865,7 @@ func (w *why) sockets(socks []state.SockID, at clock.Boot) {
 	}
 	if len(first) == 0 {
 		w.stop = "nobody that was recorded used it"
+		w.dark("who used it", peerEvents)
 		for _, s := range socks {
 			if w.m.State.Socks[s].Failed {
 				w.stop = "it was tried and failed"
@@ -1000,6 +1007,21 @@ func (v view) member(set *cause.Set, n graph.Node, forward bool) answer.Node {
 		}
 	}
 	return a
+}
+
+// What the questions of a chain depend on.
+var (
+	writeEvents = gap.Events(event.FirstWrite, event.Open, event.Rename, event.Truncate)
+	peerEvents  = gap.Events(event.Connect, event.Accept, event.SockFirst)
+)
+
+// dark replaces the end of a chain by what is true when no hook could have told more.
+func (w *why) dark(question string, events uint64) {
+	begin, end := w.m.Bounds()
+	if gs := w.notObservable(question, begin, end, events); len(gs) > 0 {
+		w.stop = question + " was not observable: no hook that tells " + strings.Join(gs[0].Events, ", ") + " was attached"
+		w.out.NotSeen = append(w.out.NotSeen, gs...)
+	}
 }
 
 // limits attaches what could not be seen over the chain's time.

@@ -57,6 +57,8 @@ type Set struct {
 	scoped  bool
 	shot    bool // a snapshot began and has not ended
 	shotRow load.RowID
+
+	fed, unfed uint64 // events that hooks tell: attached ones, and ones that were not
 }
 
 // NewSet returns an empty set.
@@ -100,8 +102,10 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 		s.holes = append(s.holes, h)
 	case event.Coverage:
 		if r.N1 != 0 {
+			s.fed |= uint64(r.N2)
 			return
 		}
+		s.unfed |= uint64(r.N2)
 		k := string(r.Text) + "\x00" + string(r.Text2)
 		if i, ok := s.hooks[k]; ok {
 			h := &s.holes[i]
@@ -217,6 +221,10 @@ func (s *Set) For(from, to clock.Boot, events uint64) []Hole {
 	})
 	return out
 }
+
+// Unobservable returns those of the events that nothing could have told: every hook that tells
+// them was refused or left out. That no row speaks of them says nothing.
+func (s *Set) Unobservable(events uint64) uint64 { return events & s.unfed &^ s.fed }
 
 // Lossy reports whether rows of the events were lost in [from, to].
 func (s *Set) Lossy(from, to clock.Boot, events uint64) bool {

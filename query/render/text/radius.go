@@ -33,9 +33,17 @@ func Radius(w io.Writer, r *answer.Radius, o Options) error {
 	p.line()
 
 	var none []string
+	dark := map[string]bool{} // groups of which nothing can be said
+	for _, g := range r.NotSeen {
+		if g.Kind == "not_observable" {
+			dark[g.Cause] = true
+		}
+	}
 	group := func(title string, n int, item func(i int)) {
 		if n == 0 {
-			none = append(none, title)
+			if !dark[title] {
+				none = append(none, title)
+			}
 			return
 		}
 		p.line()
