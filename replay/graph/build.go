@@ -336,9 +336,19 @@ func (b *Builder) firstIO(r *event.Row, id load.RowID, s state.Seen, p Node) {
 		return
 	}
 	out := r.Type == event.FirstWrite
+	k := flowKey{s.Actor, s.Object, r.TID, out}
+	period := clock.Boot(r.N3)
+	if f := b.open[k]; f != nil && period != 0 && f.period == period {
+		// where every operation is told, those of one period are one edge, as with totals
+		e := &b.edges[f.edge]
+		e.Bytes += uint64(r.Ret)
+		e.T1 = max(e.T1, r.TS)
+		e.Ev[1], e.N = id, 2
+		return
+	}
 	i := b.ioEdge(r, id, s, p, out, r.TS, r.TS, uint64(r.Ret))
 	b.edges[i].Flags |= Partial
-	b.open[flowKey{s.Actor, s.Object, r.TID, out}] = &flow{edge: i}
+	b.open[k] = &flow{edge: i, period: period}
 }
 
 // earlier allows for the first row of a period being stamped a little before its totals.
