@@ -640,8 +640,15 @@ func (b *Builder) join(g *Graph) {
 			pair.Sock = b.mirror(byTuple, i)
 		}
 	}
+	claims := make(map[state.SockID]int) // unix sockets may have many peers: datagrams
+	for i := range t.Socks {
+		if x := g.Pairs[i].Sock; x != state.None {
+			claims[x]++
+		}
+	}
 	for i := range t.Socks { // what one end found holds for the other, which may not show its address
-		if x := g.Pairs[i].Sock; x != state.None && t.Socks[i].Family != state.FamilyUnix && g.Pairs[x].Sock == state.None {
+		if x := g.Pairs[i].Sock; x != state.None && g.Pairs[x].Sock == state.None && !t.Socks[x].Failed && t.Socks[x].Role != state.RoleListening &&
+			(t.Socks[i].Family != state.FamilyUnix || claims[x] == 1) {
 			g.Pairs[x] = Pair{Sock: state.SockID(i), Remote: -1, Sure: g.Pairs[i].Sure}
 		}
 	}

@@ -93,6 +93,14 @@ func (t *Table) socket(r *event.Row, id load.RowID, actor ProcID) SockID {
 		k.r, k.rp = ra, r.RPort
 	}
 	x, ok := t.socks[k]
+	if y, known := t.unixByIno[r.Ino]; known && r.Family == FamilyUnix && r.Ino != 0 && (t.Socks[y].Cookie == 0 || r.Cookie == 0 || t.Socks[y].Cookie == r.Cookie) {
+		// a socket has a cookie only from when somebody asked for it
+		x, ok = y, true
+		if r.Cookie != 0 {
+			t.Socks[y].Cookie = r.Cookie
+			t.socks[k] = y
+		}
+	}
 	if ok && r.Cookie == 0 && r.Family != FamilyUnix && t.Socks[x].Closed != 0 && r.TS > t.Socks[x].Closed {
 		ok = false // a tuple may come again
 	}
@@ -128,6 +136,9 @@ func (t *Table) socket(r *event.Row, id load.RowID, actor ProcID) SockID {
 		}
 		if s.Ino != 0 {
 			t.unixByIno[s.Ino] = x
+		}
+		if len(r.Path) > 0 && r.Type != event.ConnectDenied { // of whichever end has a name
+			s.RAddr = t.Names.ID(r.Path)
 		}
 	}
 	if r.T0 != 0 {
