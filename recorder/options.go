@@ -26,6 +26,8 @@ type Options struct {
 	Profile string
 	// Duration ends the recording. Default: until the context ends or the command has ended.
 	Duration time.Duration
+	// Env keeps the values of environments. Default: their names only, and a digest of all.
+	Env bool
 	// Command is run and recorded, with everything it starts, and nothing else; default: the
 	// whole host. It gets our input and outputs and runs as our user. When the recording must
 	// end before it, it gets SIGTERM, and SIGKILL when it has not ended Grace later.

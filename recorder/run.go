@@ -98,6 +98,7 @@ func (s *session) open() (err error) {
 	s.probe = probe.New(s.set, probe.Profile(s.o.Profile))
 	s.writer = batch.NewWriter(s.store, s.state)
 	s.collector = batch.NewCollector(s.critical, s.bulk, s.writer)
+	s.collector.Values = s.o.Env
 	return nil
 }
 

@@ -286,7 +286,7 @@ func (s *session) stream(h *bpf.Hook) (int, error) {
 
 // ancestors hands over, of all processes, the recorder's own line, and those in scope. What is
 // above the recorder is not what was asked for: it is named, so that the line has a beginning,
-// but its arguments, which may hold anything, are not kept.
+// but its arguments and environment, which may hold anything, are not kept.
 func (s *session) ancestors(h *bpf.Hook) (int, error) {
 	var l baseline.Lineage
 	var keep [][]byte
@@ -305,8 +305,7 @@ func (s *session) ancestors(h *bpf.Hook) (int, error) {
 	rows := make([]event.Row, len(chain))
 	for i, rec := range chain {
 		if _, e := event.Decode(rec, &rows[i]); e == nil {
-			rows[i].Argv = nil
-			rows[i].Marks = rows[i].Marks&^(3<<argvMark) | unreadable<<argvMark
+			batch.Withhold(&rows[i])
 		}
 	}
 	s.do(func() {
@@ -319,13 +318,6 @@ func (s *session) ancestors(h *bpf.Hook) (int, error) {
 	})
 	return len(keep) + len(rows), err
 }
-
-// Where the mark of the arguments stands in a process row, after that of the program, and the
-// mark of bytes that are not there.
-const (
-	argvMark   = 2
-	unreadable = 2
-)
 
 // stop takes the hooks out, reads what is left, closes the books and ends all goroutines. It
 // returns how many records are unaccounted for.

@@ -196,7 +196,7 @@ int BPF_PROG(hc_ext4_unlink, struct inode *dir, struct dentry *d)
 	e->nlink = BPF_CORE_READ(d, d_inode, i_nlink);
 	/* no mount is at hand here: the walk ends at the root of the file system */
 	from = b->at;
-	for (int i = 0; i < HC_DEPTH; i++) {
+	for (int i = 0; i < HC_DEPTH_OLD; i++) {
 		struct dentry *up = BPF_CORE_READ(d, d_parent);
 		u32 at = b->at;
 		long len;

@@ -5,9 +5,14 @@
 
 #include "task.h"
 
-#define HC_DEPTH 64     /* components of one walk; deeper paths are cut and marked */
-#define HC_STR 4096     /* bytes of one string of a program */
-#define HC_ARGV 8192    /* bytes of arguments kept */
+#ifndef HC_PATH
+#define HC_PATH 16384       /* bytes of one walk; longer paths are cut at the root's side, and marked */
+#endif
+#define HC_DEPTH 4096       /* components of one walk, the same */
+#define HC_DEPTH_OLD 64     /* where the walk is unrolled, before kernel 5.17 */
+#define HC_STR 4096         /* bytes of one string of a program: no name that the kernel takes is longer */
+#define HC_ARGV 8192        /* bytes of arguments kept from their start, and as many of the environment */
+#define HC_ARGV_TAIL 4096   /* bytes of arguments kept from their end */
 
 /* The file behind a descriptor of the running task, or NULL. A sibling thread may have replaced
  * the descriptor since the call used it; that call is an event of its own. */
@@ -73,7 +78,8 @@ static __always_inline s64 hc_mtime(struct inode *i)
 struct hc_walk {
 	struct hc_buf *b;
 	struct dentry *d;
-	struct mount *mnt;
+	struct mount *mnt; /* NULL when none is at hand: the walk ends at the root of the file system */
+	u32 from;          /* where in the buffer the path starts */
 	u32 whole;
 };
 
@@ -88,8 +94,8 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 	u32 at;
 	long n;
 
-	if (d == parent || d == BPF_CORE_READ(mnt, mnt.mnt_root)) {
-		struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+	if (d == parent || (mnt && d == BPF_CORE_READ(mnt, mnt.mnt_root))) {
+		struct mount *up = mnt ? BPF_CORE_READ(mnt, mnt_parent) : NULL;
 
 		if (up != mnt) {
 			w->d = BPF_CORE_READ(mnt, mnt_mountpoint);
@@ -99,7 +105,7 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 		whole = true;
 	}
 	at = b->at;
-	if (at > HC_BUF_SOFT)
+	if (at > HC_BUF_SOFT || at - w->from > HC_PATH - 256)
 		return 1;
 	if (whole && d != parent) { /* root of a detached mount */
 		b->data[at] = '/';
@@ -119,24 +125,26 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 /*
  * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
  * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
- * whatever chroot the process is in. A pseudo file (memfd) has one component and no root.
- * Returns 0, or 1 when the walk was cut. A global function, which the verifier checks once; from
- * 5.17 on bpf_loop spares it the 64 rounds too.
+ * whatever chroot the process is in; without a mount it ends at the root of the file system. A
+ * pseudo file (memfd) has one component and no root. Returns 0, or 1 when the walk was cut. A
+ * global function, which the verifier checks once; from 5.17 on bpf_loop takes it as deep as
+ * the buffer holds, before it is unrolled and ends at 64 components.
  */
 __noinline u32 hc_walk(struct hc_buf *b, u64 dentry, u64 vfsmount)
 {
 	struct hc_walk w = {
 		.b = b,
 		.d = (void *)dentry,
-		.mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt),
+		.mnt = vfsmount ? (void *)vfsmount - bpf_core_field_offset(struct mount, mnt) : NULL,
 	};
 
 	if (!b)
 		return 1;
+	w.from = b->at;
 	if (hc_has_loop) {
 		bpf_loop(HC_DEPTH, hc_walk_step, &w, 0);
 	} else {
-		for (int i = 0; i < HC_DEPTH; i++)
+		for (int i = 0; i < HC_DEPTH_OLD; i++)
 			if (hc_walk_step(i, &w))
 				break;
 	}
@@ -161,8 +169,8 @@ static __always_inline void hc_put_file_path(struct hc_buf *b, struct hc_var *v,
 	hc_put_path(b, v, type, BPF_CORE_READ(f, f_path.dentry), BPF_CORE_READ(f, f_path.mnt));
 }
 
-/* Takes the n bytes of a string, its NUL among them, that a read has just put at the end of the
- * buffer. A read that failed leaves v marked unreadable. */
+/* Takes the n bytes of a string, its NUL among them, that a read of HC_STR + 1 bytes has just put
+ * at the end of the buffer. A read that failed leaves v marked unreadable. */
 static __always_inline void hc_took_str(struct hc_buf *b, struct hc_var *v, u32 type, u32 at, long n)
 {
 	v->len = 0;
@@ -171,7 +179,7 @@ static __always_inline void hc_took_str(struct hc_buf *b, struct hc_var *v, u32 
 	if (n <= 0)
 		return;
 	n--;
-	v->mark = n == HC_STR - 1;
+	v->mark = n == HC_STR;
 	if (v->mark)
 		hc_count(HC_TRUNCATED, type);
 	v->len = n;
@@ -179,18 +187,50 @@ static __always_inline void hc_took_str(struct hc_buf *b, struct hc_var *v, u32 
 	b->at = at + n;
 }
 
-/* Appends a NUL terminated string of the program, without its NUL. */
+/*
+ * Puts what lies at p up to the end of its page at the end of the buffer, at most max bytes, and
+ * returns how many: what can be had of something that runs into a page that is not there. A
+ * program cannot wait for a page to come in.
+ */
+__noinline u32 hc_up_to_edge(struct hc_buf *b, u64 p, u32 max)
+{
+	u32 n = hc_page_size - (p & (hc_page_size - 1)), at;
+
+	if (!b)
+		return 0;
+	at = b->at;
+	if (max > HC_STR)
+		max = HC_STR;
+	if (n > max)
+		n = max;
+	if (at > HC_BUF_SOFT || bpf_probe_read_user(&b->data[at], n, (void *)p))
+		return 0;
+	return n;
+}
+
+/*
+ * Appends a NUL terminated string of the program, without its NUL. When it runs into a page that
+ * is not there, what stands before is kept and marked truncated; when nothing can be read, it is
+ * marked unreadable. It is never empty without a mark unless the string is empty.
+ */
 static __always_inline void hc_put_user_str(struct hc_buf *b, struct hc_var *v, u32 type, const void *p)
 {
-	u32 at = b->at;
+	u32 at = b->at, part;
 	long n = 0;
 
-	if (at <= HC_BUF_SOFT) {
-		n = bpf_probe_read_user_str(&b->data[at], HC_STR, p);
-		if (n <= 0)
-			hc_count(HC_READ_FAULT, type);
-	}
+	if (at <= HC_BUF_SOFT)
+		n = bpf_probe_read_user_str(&b->data[at], HC_STR + 1, p);
 	hc_took_str(b, v, type, at, n);
+	if (n > 0)
+		return;
+	hc_count(HC_READ_FAULT, type);
+	part = hc_up_to_edge(b, (u64)p, HC_STR);
+	if (part) {
+		v->mark = 1;
+		v->len = part;
+		v->full = part;
+		b->at = at + part;
+	}
 }
 
 /* The same for a string the kernel holds. */
@@ -200,31 +240,56 @@ static __always_inline void hc_put_kernel_str(struct hc_buf *b, struct hc_var *v
 	long n = 0;
 
 	if (at <= HC_BUF_SOFT)
-		n = bpf_probe_read_kernel_str(&b->data[at], HC_STR, p);
+		n = bpf_probe_read_kernel_str(&b->data[at], HC_STR + 1, p);
 	hc_took_str(b, v, type, at, n);
 }
 
-/* Appends the arguments of a new image: head only when there are more than HC_ARGV bytes. */
-static __always_inline void hc_put_argv(struct hc_buf *b, struct hc_var *v, u32 type, unsigned long start, unsigned long end)
+/*
+ * Appends n bytes of the program, n at most HC_ARGV, of the whole bytes that the field stands
+ * for. When they run into a page that is not there, those before are kept, marked truncated.
+ */
+static __always_inline void hc_put_user(struct hc_buf *b, struct hc_var *v, u32 type, u64 p, u64 n, u64 whole)
 {
-	u32 at = b->at;
-	u64 n = end - start;
+	u32 at = b->at, part;
 
 	v->len = 0;
-	v->mark = 0;
-	v->full = n;
-	if (n > HC_ARGV) {
+	v->mark = n < whole;
+	v->full = whole;
+	if (n > HC_ARGV)
 		n = HC_ARGV;
-		v->mark = 1;
-		hc_count(HC_TRUNCATED, type);
-	}
-	if (at > HC_BUF_SOFT || bpf_probe_read_user(&b->data[at], n, (void *)start)) {
-		v->mark = 2;
-		hc_count(HC_READ_FAULT, type);
+	if (at <= HC_BUF_SOFT && !bpf_probe_read_user(&b->data[at], n, (void *)p)) {
+		v->len = n;
+		b->at = at + n;
 		return;
 	}
-	v->len = n;
-	b->at = at + n;
+	hc_count(HC_READ_FAULT, type);
+	part = hc_up_to_edge(b, p, n);
+	v->mark = part ? 1 : 2;
+	v->len = part;
+	b->at = at + part;
+}
+
+/* Appends the first bytes of the arguments of a new image, or of its environment. */
+static __always_inline void hc_put_argv(struct hc_buf *b, struct hc_var *v, u32 type, unsigned long start, unsigned long end)
+{
+	u64 n = end - start;
+
+	hc_put_user(b, v, type, start, n > HC_ARGV ? HC_ARGV : n, n);
+}
+
+/* Appends the last bytes of arguments of which hc_put_argv did not take all. */
+static __always_inline void hc_put_tail(struct hc_buf *b, struct hc_var *v, u32 type, unsigned long start, unsigned long end)
+{
+	u64 n = end - start;
+
+	if (n <= HC_ARGV)
+		return;
+	n -= HC_ARGV;
+	if (n > HC_ARGV_TAIL) {
+		n = HC_ARGV_TAIL;
+		hc_count(HC_TRUNCATED, type);
+	}
+	hc_put_user(b, v, type, end - n, n, n);
 }
 
 /* The directory a relative name starts from: nothing for an absolute one. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* Life and death of processes: fork, exec, exit. */
 #include "../include/path.h"
+#include "../include/hash.h"
 #include "../include/io.h"
 #include <bpf/bpf_tracing.h>
 
@@ -64,9 +65,10 @@ int BPF_PROG(hc_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	struct file *f;
 	struct inode *i;
 	struct hc_obj o;
+	unsigned long args, args_end, env, env_end;
+	struct dentry *d;
 	u32 flags = 0;
 	u64 name = 0;
-	const unsigned char *dname;
 
 	if (hc_outside())
 		return 0;
@@ -84,16 +86,31 @@ int BPF_PROG(hc_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 	e->nlink = BPF_CORE_READ(i, i_nlink);
 	e->ctime = hc_ctime(i);
 	e->mtime = hc_mtime(i);
+	args = t->mm->arg_start;
+	args_end = t->mm->arg_end;
+	env = t->mm->env_start;
+	env_end = t->mm->env_end;
+	e->argv_len = args_end - args;
+	e->env_len = env_end - env;
+	/* what the row holds whole is hashed by the recorder */
+	if (e->argv_len > HC_ARGV)
+		e->argv_hash = hc_xxh64(b, args, e->argv_len);
+	if (e->env_len > HC_ARGV)
+		e->env_hash = hc_xxh64(b, env, e->env_len);
 	hc_put_file_path(b, &e->exe, HC_EXEC, f);
-	e->argv_len = t->mm->arg_end - t->mm->arg_start;
-	hc_put_argv(b, &e->argv, HC_EXEC, t->mm->arg_start, t->mm->arg_end);
+	hc_put_argv(b, &e->argv, HC_EXEC, args, args_end);
 	hc_put_path(b, &e->cwd, HC_EXEC, BPF_CORE_READ(t, fs, pwd.dentry), BPF_CORE_READ(t, fs, pwd.mnt));
 	hc_put_kernel_str(b, &e->filename, HC_EXEC, bprm->filename);
 	hc_put_kernel_str(b, &e->interp, HC_EXEC, bprm->interp);
+	hc_put_tail(b, &e->argv_tail, HC_EXEC, args, args_end);
+	if (e->env_len > HC_ARGV)
+		hc_count(HC_TRUNCATED, HC_EXEC);
+	hc_put_argv(b, &e->env, HC_EXEC, env, env_end);
 
-	dname = BPF_CORE_READ(f, f_path.dentry, d_name.name);
-	bpf_probe_read_kernel(&name, 6, dname);
-	if (name == 0x3a64666d656dULL) /* "memfd:" */
+	/* "memfd:" and no directory above: a file on disk can have the name, but not that */
+	d = BPF_CORE_READ(f, f_path.dentry);
+	bpf_probe_read_kernel(&name, 6, BPF_CORE_READ(d, d_name.name));
+	if (name == 0x3a64666d656dULL && BPF_CORE_READ(d, d_parent) == d)
 		flags |= 1;
 	if (!e->nlink)
 		flags |= 2;

@@ -10,6 +10,9 @@
  * is then taken back. So the rows of a stream carry no sequence number and are not counted as
  * made, and what is remembered as told is forgotten when a write fails.
  */
+/* A record of an iterator must fit the kernel's buffer of eight pages, or the whole walk fails. */
+#define HC_SEQ_MAX (8 * 4096 - 64)
+#define HC_PATH 8192
 #include "../include/io.h"
 #include "../include/sock.h"
 #include <bpf/bpf_tracing.h>
@@ -63,20 +66,23 @@ static __always_inline void put_buf(struct hc_buf *b, struct seq_file *seq)
 	}
 #define write_row(seq_, r_) ((r_)->len = sizeof((r_)->e), bpf_seq_write(seq_, &(r_)->len, 4 + sizeof((r_)->e)))
 
-/* The arguments in another process's memory: they may have been changed since it started. */
-static __always_inline void put_argv(struct hc_buf *b, struct hc_var *v, struct task_struct *t, unsigned long start, unsigned long end)
+/* n bytes, at most HC_ARGV, of whole bytes in another process's memory: it may have changed them
+ * since it started. */
+static __always_inline void put_memory(struct hc_buf *b, struct hc_var *v, struct task_struct *t, u64 start, u64 n, u64 whole)
 {
 	u32 at = b->at;
-	u64 n = end - start;
 
-	v->full = n;
-	if (n > HC_ARGV) {
-		n = HC_ARGV;
-		v->mark = 1;
-		hc_count(HC_TRUNCATED, HC_PROCESS);
-	}
+	v->full = whole;
+	v->mark = n < whole;
 	if (!n)
 		return;
+	if (n > HC_ARGV)
+		n = HC_ARGV;
+	if (at + n > HC_SEQ_MAX) {
+		v->mark = 1;
+		hc_count(HC_TRUNCATED, HC_PROCESS);
+		return;
+	}
 	if (at > HC_BUF_SOFT || bpf_copy_from_user_task(&b->data[at], n, (void *)start, t, 0)) {
 		v->mark = 2;
 		hc_count(HC_READ_FAULT, HC_PROCESS);
@@ -86,11 +92,12 @@ static __always_inline void put_argv(struct hc_buf *b, struct hc_var *v, struct 
 	b->at = at + n;
 }
 
-static __always_inline int process(struct bpf_iter__task *ctx, bool args)
+static __always_inline int process(struct bpf_iter__task *ctx, bool copy)
 {
 	struct task_struct *t = ctx->task;
 	struct hc_ev_process *e;
 	struct mm_struct *mm;
+	u64 args = 0, nargs = 0, env = 0, nenv = 0;
 	struct file *f;
 	struct inode *i;
 	struct hc_buf *b;
@@ -116,8 +123,10 @@ static __always_inline int process(struct bpf_iter__task *ctx, bool args)
 	hc_set_session(e, t);
 	mm = t->mm;
 	if (mm && !(t->flags & PF_KTHREAD)) {
-		unsigned long start = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
-
+		args = BPF_CORE_READ(mm, arg_start);
+		nargs = BPF_CORE_READ(mm, arg_end) - args;
+		env = BPF_CORE_READ(mm, env_start);
+		nenv = BPF_CORE_READ(mm, env_end) - env;
 		f = BPF_CORE_READ(mm, exe_file);
 		if (f) {
 			i = BPF_CORE_READ(f, f_inode);
@@ -128,18 +137,36 @@ static __always_inline int process(struct bpf_iter__task *ctx, bool args)
 			e->mtime = hc_mtime(i);
 			hc_put_file_path(b, &e->exe, HC_PROCESS, f);
 		}
-		e->argv_len = end - start;
-		if (args) {
-			put_argv(b, &e->argv, t, start, end);
-		} else {
-			e->argv.full = end - start;
-			e->argv.mark = 2;
-		}
+		e->argv_len = nargs;
+		e->env_len = nenv;
+		if (copy)
+			put_memory(b, &e->argv, t, args, nargs > HC_ARGV ? HC_ARGV : nargs, nargs);
+		else if (nargs)
+			e->argv = (struct hc_var){ .mark = 2, .full = nargs };
 	}
 	hc_put_path(b, &e->cwd, HC_PROCESS, BPF_CORE_READ(t, fs, pwd.dentry), BPF_CORE_READ(t, fs, pwd.mnt));
+	if (copy) {
+		if (nargs > HC_ARGV) {
+			u64 n = nargs - HC_ARGV;
+
+			if (n > HC_ARGV_TAIL) {
+				n = HC_ARGV_TAIL;
+				hc_count(HC_TRUNCATED, HC_PROCESS);
+			}
+			put_memory(b, &e->argv_tail, t, args + nargs - n, n, n);
+		}
+		if (nenv > HC_ARGV)
+			hc_count(HC_TRUNCATED, HC_PROCESS);
+		put_memory(b, &e->env, t, env, nenv > HC_ARGV ? HC_ARGV : nenv, nenv);
+	} else {
+		if (nargs > HC_ARGV)
+			e->argv_tail.mark = 2;
+		if (nenv)
+			e->env = (struct hc_var){ .mark = 2, .full = nenv };
+	}
 	if (e->h.image != (u32)t->self_exec_id)
 		/* it became another program meanwhile: that is an event; what stands here is of neither */
-		e->exe.mark = e->argv.mark = e->cwd.mark = 2;
+		e->exe.mark = e->argv.mark = e->cwd.mark = e->argv_tail.mark = e->env.mark = 2;
 	put_buf(b, ctx->meta->seq);
 	return 0;
 }
@@ -182,7 +209,7 @@ static __always_inline void put_socket_row(struct seq_file *seq, struct sock *sk
 	e->state = state;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
-		s = bpf_sk_storage_get(&hc_sk, tp, NULL, 0);
+		s = hc_sk_of((struct sock *)tp, false);
 		if (s && s->role != HC_ROLE_LISTENER)
 			v.role = s->role;
 		if (state == TCP_LISTEN) {
@@ -247,7 +274,15 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 	if (so) {
 		sk = so->sk;
 		if (sk)
-			e->cookie = bpf_get_socket_cookie(sk);
+			e->cookie = hc_cookie(sk);
+		sk = NULL;
+	} else {
+		so = bpf_sock_from_file(f);
+		if (so) {
+			sk = so->sk;
+			if (sk)
+				e->cookie = bpf_get_socket_cookie(sk);
+		}
 	}
 	put_buf(b, ctx->meta->seq);
 	if (!sk)
@@ -259,7 +294,7 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	if (proto == IPPROTO_TCP) {
-		struct hc_sk *s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		struct hc_sk *s = hc_sk_of(sk, true);
 		bool listener = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN;
 		struct hc_owner own;
 
@@ -281,7 +316,7 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 	}
 	if (BPF_CORE_READ(sk, __sk_common.skc_net.net) !=
 	    BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), nsproxy, net_ns))
-		put_socket_row(ctx->meta->seq, sk, bpf_get_socket_cookie(sk));
+		put_socket_row(ctx->meta->seq, sk, hc_cookie(sk));
 	return 0;
 }
 
@@ -300,7 +335,7 @@ int hc_iter_tcp(struct bpf_iter__tcp *ctx)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (tp)
-		put_socket_row(ctx->meta->seq, (struct sock *)tp, bpf_get_socket_cookie(tp));
+		put_socket_row(ctx->meta->seq, (struct sock *)tp, hc_cookie((struct sock *)tp));
 	return 0;
 }
 
@@ -312,7 +347,7 @@ int hc_iter_udp(struct bpf_iter__udp *ctx)
 
 	if (!up || hc_scoped)
 		return 0;
-	put_socket_row(ctx->meta->seq, (struct sock *)up, bpf_get_socket_cookie(up));
+	put_socket_row(ctx->meta->seq, (struct sock *)up, hc_cookie((struct sock *)up));
 	return 0;
 }
 
@@ -396,14 +431,14 @@ int hc_iter_io(struct bpf_iter__task *ctx)
 
 	if (!t)
 		return 0;
-	tab = bpf_task_storage_get(&hc_io, t, NULL, 0);
+	tab = hc_io_of(t, false);
 	if (!tab)
 		return 0;
 	for (int i = 0; i < HC_IO_SLOTS; i++)
 		any |= hc_io_pending(&tab->slot[i]);
 	if (!any)
 		return 0;
-	told = bpf_task_storage_get(&hc_io_told, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	told = told_of(t);
 	if (!told) {
 		hc_count(HC_BUSY, HC_IO); /* they stay in the table for the next sweep */
 		return 0;

@@ -40,6 +40,7 @@ type Collector struct {
 	Received [event.MaxType]uint64 // records out of the rings, by type; 0 and unknown ones under 0
 	Streamed uint64                // records out of iterators
 	Bad      [event.MaxType]uint64 // records that could not be decoded, of rings and iterators
+	Values   bool                  // keep the values of environments, not the names only; default: names only
 
 	critical, bulk *Source
 	order          Order
@@ -142,6 +143,7 @@ func (c *Collector) decode(rec []byte) {
 }
 
 func (c *Collector) append(r *event.Row) {
+	finishImage(r, c.Values)
 	if c.cols == nil {
 		c.cols = c.w.Free()
 	}

@@ -145,7 +145,10 @@ func (s *State) apply(r *event.Row) {
 		p.Type, p.Flags = event.Process, stateFlags|r.Flags&event.FlagKThread
 		p.TID = r.PID
 		p.Op, p.OTID, p.Path2, p.Text = 0, 0, nil, nil
-		p.Marks &= 1<<(2*3) - 1 // of program, arguments and directory, the first three in both events
+		p.Dev2, p.Ino2, p.Gen2 = 0, 0, 0
+		// program, arguments and directory are the first three byte fields of both events; the
+		// environment follows the end of the arguments in both
+		p.Marks = r.Marks&(1<<(2*3)-1) | r.Marks>>execTail&15<<processTail
 		p.OPID, p.OStart, p.N9 = 0, 0, 0
 		if old := s.procs[k]; old != nil {
 			p.OPID, p.OStart, p.N9 = old.OPID, old.OStart, old.N9
