@@ -39,6 +39,66 @@ static __always_inline u64 hc_wake(bool crit, u32 len, bool now)
 	return waiting >= limit && waiting < (u64)limit + 4 * (len + 8) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/*
+ * Quotas keep one cgroup from filling the bulk ring for all others. They are asked only when the
+ * ring is nearly full, or when the user set them: a host whose recorder keeps up loses nothing to
+ * them. Each cgroup then goes on at hc_quota_ns per record, after a burst of a quarter of a second;
+ * what it makes above that is counted in hc_quota_lost instead of sent. What changes something (a
+ * name, a mode, a file opened to be written) is refused later than what only tells of data.
+ */
+#define HC_MANY                                                                                  \
+	(1ULL << HC_OPEN | 1ULL << HC_OPEN_FAILED | 1ULL << HC_READ | 1ULL << HC_WRITE |         \
+	 1ULL << HC_IO | 1ULL << HC_CLOSE | 1ULL << HC_SOCK | 1ULL << HC_SOCK_TOTAL |            \
+	 1ULL << HC_SIGNAL | 1ULL << HC_DIRTY | 1ULL << HC_UNMAP | 1ULL << HC_FD_NEW |           \
+	 1ULL << HC_SOCKET_NEW | 1ULL << HC_IO_URING | 1ULL << HC_SYSCALL)
+
+static __always_inline bool hc_important(u32 type)
+{
+	return !(HC_MANY >> type & 1);
+}
+
+static __noinline int hc_over_quota(u32 type)
+{
+	struct hc_quota_key k = {};
+	u64 now = bpf_ktime_get_boot_ns(), used, *until, *n, zero = 0;
+
+	k.cgroup = bpf_get_current_cgroup_id();
+	until = bpf_map_lookup_elem(&hc_quota, &k.cgroup);
+	used = until ? *until : 0;
+	if (used < now - 250000000)
+		used = now - 250000000;
+	used += hc_quota_ns;
+	if (used <= now) {
+		if (until)
+			*until = used;
+		else
+			bpf_map_update_elem(&hc_quota, &k.cgroup, &used, BPF_ANY);
+		return 0;
+	}
+	k.type = type;
+	n = bpf_map_lookup_elem(&hc_quota_lost, &k);
+	if (!n) {
+		bpf_map_update_elem(&hc_quota_lost, &k, &zero, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&hc_quota_lost, &k);
+	}
+	if (!n) {
+		k.cgroup = 0;
+		n = bpf_map_lookup_elem(&hc_quota_lost, &k);
+	}
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	hc_count(HC_QUOTA, type);
+	return 1;
+}
+
+/* True when a bulk record must not be sent; it is then counted. */
+static __always_inline bool hc_refuse(u32 type, bool important)
+{
+	u64 waiting = bpf_ringbuf_query(&hc_bulk, BPF_RB_AVAIL_DATA);
+
+	return waiting >= (important ? hc_quota_important : hc_quota_normal) && hc_over_quota(type);
+}
+
 static __always_inline u64 hc_next_seq(bool crit)
 {
 	u32 zero = 0;
@@ -66,13 +126,24 @@ static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
 	return b;
 }
 
-/* Sends the record in the scratch buffer and gives the buffer back. */
-static __always_inline void hc_send(struct hc_buf *b, bool crit, u32 type)
+/* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full
+ * or the cgroup is over its quota, which is counted. */
+static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 {
 	u32 len = b->at;
 	long err = -1;
+	bool important = hc_important(type);
 
 	hc_count(HC_SEEN, type);
+	if (type == HC_OPEN) { /* to be written, or made */
+		struct hc_ev_open *o = (void *)b->data;
+
+		important = o->open_flags & 3 || o->created;
+	}
+	if (!crit && hc_refuse(type, important)) {
+		b->busy = 0;
+		return false;
+	}
 	if (len <= sizeof(b->data)) {
 		if (crit)
 			err = bpf_ringbuf_output(&hc_crit, b->data, len, hc_wake(true, len, false));
@@ -82,6 +153,7 @@ static __always_inline void hc_send(struct hc_buf *b, bool crit, u32 type)
 	if (err)
 		hc_count(HC_RING_FULL, type);
 	b->busy = 0;
+	return !err;
 }
 
 static __always_inline void hc_drop_buf(struct hc_buf *b)
@@ -90,13 +162,16 @@ static __always_inline void hc_drop_buf(struct hc_buf *b)
 }
 
 /* Reserve, and count what could not be had. */
-#define hc_reserve_in(ring_, type_, size_)                                       \
-	({                                                                       \
-		void *p_ = bpf_ringbuf_reserve(&ring_, size_, 0);                \
-		hc_count(HC_SEEN, type_);                                        \
-		if (!p_)                                                         \
-			hc_count(HC_RING_FULL, type_);                           \
-		p_;                                                              \
+#define hc_reserve_in(ring_, type_, size_)                                                        \
+	({                                                                                        \
+		void *p_ = NULL;                                                                  \
+		hc_count(HC_SEEN, type_);                                                         \
+		if ((void *)&ring_ != (void *)&hc_bulk || !hc_refuse(type_, hc_important(type_))) { \
+			p_ = bpf_ringbuf_reserve(&ring_, size_, 0);                               \
+			if (!p_)                                                                  \
+				hc_count(HC_RING_FULL, type_);                                    \
+		}                                                                                 \
+		p_;                                                                               \
 	})
 
 /* Zero a record of fixed size; its size is a multiple of eight. */

@@ -10,13 +10,24 @@
 #include "kernel.h"
 
 /* Settings, written by the loader before the programs are loaded. */
-const volatile u32 hc_self;         /* thread group of the recorder, initial pid namespace */
 const volatile u32 hc_scoped;       /* 1: only processes in hc_scope make bulk events */
 const volatile u32 hc_bulk_wake;    /* wake the reader when this many bytes wait in a ring */
 const volatile u32 hc_crit_wake;
 const volatile u32 hc_page_size = 4096;
 const volatile u32 hc_forensic;     /* 1: every operation is told, whatever it costs */
 const volatile u32 hc_has_loop;     /* the kernel has bpf_loop */
+const volatile u32 hc_has_regs;     /* the kernel has bpf_task_pt_regs */
+const volatile u32 hc_old;          /* before 5.12: tables stand in for storage, the running task is not typed */
+
+/* From how many waiting bytes on a cgroup may send bulk records only at its quota: records of the
+ * many, and those that change something. One record per hc_quota_ns. */
+const volatile u32 hc_quota_normal = 0xffffffff;
+const volatile u32 hc_quota_important = 0xffffffff;
+const volatile u32 hc_quota_ns;
+
+/* Thread group of the recorder, initial pid namespace; 0 when it is gone. It lies in a map that all
+ * objects share: a recorder that takes over from a killed one writes its own. */
+volatile u32 hc_self SEC(".data.hc");
 
 /* What the counters count, per event type and cpu. The recorder turns them into ledger rows. */
 enum hc_cause {
@@ -28,7 +39,8 @@ enum hc_cause {
 	HC_SELF = 5,       /* left out: done by the recorder itself */
 	HC_TRUNCATED = 6,  /* sent, but cut */
 	HC_NESTED = 7,     /* the scratch buffer was in use by an interrupted program */
-	HC_CAUSES = 8,
+	HC_QUOTA = 8,      /* refused: its cgroup is over its quota; hc_quota_lost says whose */
+	HC_CAUSES = 9,
 };
 
 struct hc_counts {
@@ -61,6 +73,24 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } hc_crit SEC(".maps");
+
+/* Quotas: until when each cgroup has used up its share, and what it was refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u64);
+} hc_quota SEC(".maps");
+struct hc_quota_key {
+	u64 cgroup; /* 0: of those that found no room here; the loader makes these entries */
+	u64 type;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct hc_quota_key);
+	__type(value, u64);
+} hc_quota_lost SEC(".maps");
 
 /* Processes in scope when a command is recorded; value is 1. */
 struct {

@@ -134,6 +134,8 @@ static __always_inline int exited(struct task_struct *t, bool group_dead)
 	struct hc_ev_exit *e;
 	u32 code, tgid = t->tgid;
 
+	if (group_dead && tgid == hc_self)
+		hc_self = 0; /* whoever gets the number next is not the recorder */
 	if (hc_outside())
 		return 0;
 	hc_io_flush(t, HC_IO_EXIT);

@@ -45,11 +45,22 @@ int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct
 		return 0;
 	if (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid) && !bpf_map_lookup_elem(&hc_scope, &target))
 		return 0;
+	/* What is aimed at the recorder goes to the reserved ring and wakes it: it may be its last
+	 * moment, and its successor must find who sent it. */
+	if (target == hc_self) {
+		e = bpf_ringbuf_reserve(&hc_crit, sizeof(*e), 0);
+		if (e) {
+			hc_count(HC_SEEN, HC_SIGNAL);
+			flags |= HC_F_CRITICAL;
+			goto fill;
+		}
+	}
 	e = hc_reserve_in(hc_bulk, HC_SIGNAL, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return 0;
 	}
+fill:
 	hc_zero(e);
 	hc_head(&e->h, HC_SIGNAL, flags, result);
 	if (flags & HC_F_NO_OWNER) {
@@ -67,6 +78,6 @@ int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct
 	e->target_pid = target;
 	e->target_tid = t->pid;
 	e->target_start = hc_pstart(t);
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), flags & HC_F_CRITICAL));
 	return 0;
 }

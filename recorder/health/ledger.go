@@ -17,6 +17,7 @@ const (
 	Self             // left out: done by the recorder itself
 	Truncated        // sent, but cut
 	Nested           // the scratch buffer was in use by an interrupted program
+	Quota            // refused: the cgroup is over its quota; a table says whose
 	Causes           // how many there are
 )
 
