@@ -38,6 +38,9 @@ type Options struct {
 	Self          uint32 // thread group whose bulk events are left out and counted; default this process, NoSelf for none
 	CgroupRoot    string // root of cgroup2, where cgroup programs attach; empty: they do not
 	Forensic      bool   // programs tell every operation, whatever it costs
+	// Quota is how many bulk records a second a cgroup may make, always; 0: only while the bulk
+	// ring is three quarters full, and then 16384. Negative: no quotas.
+	Quota int
 	// Leave tells which programs are not wanted; they are not loaded. Default: none.
 	Leave func(name string) bool
 }
@@ -62,7 +65,7 @@ type Set struct {
 
 // Shape of a Counters value.
 const (
-	Causes = 8
+	Causes = 9
 	Types  = 64
 )
 
@@ -185,7 +188,8 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		m.MaxEntries = uint32(cpus)
 	}
 	loop := features.HaveProgramHelper(ebpf.TracePoint, asm.FnLoop) == nil
-	for k, v := range map[string]any{"hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	normal, important, share := o.quota(bulk)
+	for k, v := range map[string]any{"hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)
@@ -196,7 +200,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	own := map[string]*ebpf.Map{}
 	for mname, ms := range cs.Maps {
 		key := mname
-		if strings.HasPrefix(mname, ".") {
+		if strings.HasPrefix(mname, ".") && mname != live {
 			key = name + mname
 		}
 		m := s.maps[key]
@@ -205,6 +209,11 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 				return fmt.Errorf("create map %s: %w", mname, err)
 			}
 			s.maps[key] = m
+			if mname == "hc_quota_lost" {
+				if err := openQuotas(m); err != nil {
+					return err
+				}
+			}
 		}
 		own[mname] = m
 	}
