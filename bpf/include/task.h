@@ -142,6 +142,61 @@ static __always_inline struct upid hc_upid(struct pid *pid, unsigned int level)
 	return up;
 }
 
+/* The thread a struct pid stands for, or NULL. Not typed for the verifier: read it with BPF_CORE_READ. */
+static __always_inline struct task_struct *hc_pid_task(struct pid *pid)
+{
+	void *link = pid ? BPF_CORE_READ(pid, tasks[0].first) : NULL;
+
+	return link ? link - bpf_core_field_offset(struct task_struct, pid_links) : NULL;
+}
+
+/*
+ * The thread that a number stands for in the pid namespace of the running task, or NULL: the
+ * namespace's table of pids is walked as the kernel walks it. The kfuncs that look pids up know
+ * the initial namespace only (6.2) or are young (6.13), and not every kind of program may call
+ * them; the table has had this shape since 4.20. What is read is freed by RCU, in whose section
+ * every program runs. Not typed for the verifier: read it with BPF_CORE_READ.
+ */
+static __noinline void *hc_task_by_pid(u32 nr)
+{
+	struct pid *pid = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), thread_pid);
+	struct upid up = hc_upid(pid, BPF_CORE_READ(pid, level));
+	const u32 mask = bpf_core_field_size(struct xa_node, slots) / sizeof(void *) - 1;
+	u64 at = (u64)BPF_CORE_READ(up.ns, idr.idr_rt.xa_head);
+
+	if ((s32)nr <= 0)
+		return NULL;
+	for (int i = 0; i < 8 && (at & 3) == 2; i++) { /* an inner node */
+		struct xa_node *n = (void *)(at - 2);
+		u32 slot = nr >> BPF_CORE_READ(n, shift);
+
+		if (!i && slot > mask)
+			return NULL; /* above all that the table holds */
+		bpf_probe_read_kernel(&at, sizeof(at), (void *)n + bpf_core_field_offset(struct xa_node, slots) + (slot & mask) * sizeof(void *));
+		if (!BPF_CORE_READ(n, shift))
+			return at & 3 ? NULL : hc_pid_task((struct pid *)at);
+	}
+	return NULL;
+}
+
+/* Fills the key of a second process from a task that hc_task_by_pid or another walk gave. */
+#define hc_set_target(e_, t_)                                                        \
+	do {                                                                         \
+		struct task_struct *hc_t_ = (t_);                                    \
+		if (hc_t_) {                                                         \
+			(e_)->target_pid = BPF_CORE_READ(hc_t_, tgid);               \
+			(e_)->target_tid = BPF_CORE_READ(hc_t_, pid);                \
+			(e_)->target_start = BPF_CORE_READ(hc_t_, group_leader, start_boottime); \
+		}                                                                    \
+	} while (0)
+/* The same from a number of the caller's pid namespace. Nobody there: the number is kept. */
+#define hc_set_target_nr(e_, nr_)                             \
+	do {                                                  \
+		u32 hc_nr_ = (nr_);                           \
+		(e_)->target_pid = hc_nr_;                    \
+		hc_set_target(e_, (struct task_struct *)hc_task_by_pid(hc_nr_)); \
+	} while (0)
+
 /* Session, terminal and namespaces of a task, into the fields that exec and process share. */
 #define hc_set_session(e_, t_)                                                            \
 	do {                                                                              \
