@@ -123,31 +123,6 @@ func TestRefusedOpen(t *testing.T) {
 	eq(t, "flags", r.Op&unix.O_ACCMODE, unix.O_RDONLY)
 }
 
-func TestDeepPath(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	// 100 components of 100 bytes: 10 kB of path, reachable only step by step.
-	name := strings.Repeat("d", 100)
-	for range 100 {
-		if err := os.Mkdir(name, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		os.Chdir(name)
-	}
-	rows := locked(t, func() {
-		fd, _ := unix.Open("leaf", unix.O_CREAT|unix.O_WRONLY, 0o600)
-		unix.Close(fd)
-	})
-	r := one(t, rows, typ(event.Open))
-	eq(t, "mark: truncated", r.Marks&3, 1)
-	if !strings.HasSuffix(string(r.Path), name+"/leaf") || r.Path[0] == '/' {
-		t.Errorf("a cut walk must keep its tail and claim no root: %.40q...", r.Path)
-	}
-	if len(r.Path) < 4096 {
-		t.Errorf("kept %d bytes", len(r.Path))
-	}
-}
-
 func TestReadsAndWrites(t *testing.T) {
 	programs(t)
 	path := filepath.Join(t.TempDir(), "data")
