@@ -38,6 +38,9 @@ func facts(m *replay.Model) map[string]bool {
 			return fmt.Sprintf("remote %s:%d", t.Names.String(g.Remotes[i].Addr), g.Remotes[i].Port)
 		}
 		s := &t.Socks[i]
+		if s.Family == state.FamilyUnix && s.Ino != 0 {
+			return fmt.Sprintf("socket %d %d", k, s.Ino) // by inode: what else is known of it may be missing
+		}
 		return fmt.Sprintf("socket %d %d %d %s:%d", k, s.Cookie, s.Ino, t.Names.String(s.RAddr), s.RPort)
 	}
 	out := map[string]bool{}
