@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,6 +171,14 @@ func numberFor(f *Field, s slot, v string, arch string) (number, error) {
 			return number{mag: uint64(e.ID)}, nil
 		}
 		return number{}, unknownName(v, "event", eventNames())
+	}
+	if names := event.Codes[f.Name]; names != nil {
+		for i, n := range names {
+			if n != "" && strings.EqualFold(n, v) {
+				return number{mag: uint64(i)}, nil
+			}
+		}
+		return number{}, unknownName(v, "value", slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" }))
 	}
 	if unit, ok := durationUnit[f.Name]; ok {
 		if d, err := ParseSpan(v); err == nil {

@@ -12,25 +12,10 @@ import (
 // Names of the small codes, by number; the catalogue's sentences define them.
 var (
 	sessionOps   = []string{"", "setsid", "setpgid", "becomes subreaper", "is no subreaper any more"}
-	nsTypes      = []string{"", "mnt", "pid", "net", "user", "uts", "ipc", "cgroup", "time"}
 	accessOps    = []string{"", "ptrace", "reads memory of", "writes memory of", "reads mem file of", "writes mem file of", "takes a descriptor of", "advises memory of", "opens pidfd of", "compares with"}
 	mismatchKind = []string{"", "another name", "string changed during the call", "another address", "another program"}
-	attrOps      = []string{"", "setxattr", "removexattr", "times", "fallocate", "inode flags"}
-	fdKinds      = []string{"", "pipe", "socketpair", "memfd", "memfd_secret", "userfaultfd", "inotify", "fanotify", "pidfd", "eventfd", "signalfd", "timerfd", "epoll"}
 	fdHow        = []string{"", "received", "sent", "taken by pidfd_getfd", "added by a seccomp supervisor"}
-	moduleOps    = []string{"", "load from memory", "load", "remove", "loaded", "kexec load", "kexec load"}
-	bpfCommands  = []string{"map create", "map lookup", "map update", "map delete", "map next key", "prog load", "pin", "get pinned", "prog attach", "prog detach",
-		"prog test run", "prog next id", "map next id", "prog by id", "map by id", "info", "prog query", "raw tracepoint open", "btf load", "btf by id", "task fd query",
-		"map lookup and delete", "map freeze", "btf next id", "map lookup batch", "map lookup and delete batch", "map update batch", "map delete batch",
-		"link create", "link update", "link by id", "link next id", "enable stats", "iter create", "link detach", "prog bind map", "token create"}
-	mountOps  = []string{"found", "mount", "umount", "move_mount", "pivot_root", "chroot", "fsopen", "fsmount", "open_tree", "mount_setattr", "fsconfig", "appeared", "disappeared"}
-	cgroupOps = []string{"found", "made", "removed", "renamed", "moved in"}
-	uringOps  = []string{"nop", "readv", "writev", "fsync", "read_fixed", "write_fixed", "poll_add", "poll_remove", "sync_file_range", "sendmsg", "recvmsg", "timeout",
-		"timeout_remove", "accept", "async_cancel", "link_timeout", "connect", "fallocate", "openat", "close", "files_update", "statx", "read", "write", "fadvise", "madvise",
-		"send", "recv", "openat2", "epoll_ctl", "splice", "provide_buffers", "remove_buffers", "tee", "shutdown", "renameat", "unlinkat", "mkdirat", "symlinkat", "linkat",
-		"msg_ring", "fsetxattr", "setxattr", "fgetxattr", "getxattr", "socket", "uring_cmd", "send_zc", "sendmsg_zc", "read_multishot", "waitid", "futex_wait", "futex_wake",
-		"futex_waitv", "fixed_fd_install", "ftruncate", "bind", "listen", "recv_zc", "epoll_wait", "readv_fixed", "writev_fixed", "pipe"}
-	sockTypes = []string{"", "stream", "dgram", "raw", "rdm", "seqpacket", "dccp", "", "", "", "packet"}
+	moduleOps    = []string{"", "load from memory", "load", "remove", "loaded", "kexec load", "kexec load", "removed"}
 )
 
 // code names a small code, and shows the number when it has no name.
@@ -94,7 +79,7 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 	case event.Reparent:
 		fmt.Fprintf(b, "%d%s%d", r.OPID, p.ours(" → "), r.N1)
 	case event.Namespace:
-		fmt.Fprintf(b, "%s %d%s%d", code(nsTypes, int64(r.Op)), r.N1, p.ours(" → "), r.N2)
+		fmt.Fprintf(b, "%s %d%s%d", code(event.Codes["ns.type"], int64(r.Op)), r.N1, p.ours(" → "), r.N2)
 		if r.OPID != 0 && r.OPID != r.PID {
 			fmt.Fprintf(b, "  of %d", r.OPID)
 		}
@@ -126,12 +111,12 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 	case event.Dirty:
 		fmt.Fprintf(b, "%s  %d pages", object, r.OpsOut)
 	case event.Attr:
-		b.WriteString(code(attrOps, int64(r.Op)) + "  " + object)
+		b.WriteString(code(event.Codes["attr.op"], int64(r.Op)) + "  " + object)
 		if len(r.Text) > 0 {
 			b.WriteString("  " + val(r.Text))
 		}
 	case event.FDNew:
-		fmt.Fprintf(b, "%s  fd %d", code(fdKinds, int64(r.Op)), r.FD)
+		fmt.Fprintf(b, "%s  fd %d", code(event.Codes["fd.kind"], int64(r.Op)), r.FD)
 		if r.N1 >= 0 && r.Op <= 2 {
 			fmt.Fprintf(b, " %d", r.N1)
 		}
@@ -159,9 +144,9 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 			b.WriteString(" " + sym.Protocol(int(r.Proto)))
 		}
 	case event.SocketNew:
-		fmt.Fprintf(b, "%s %s protocol %d", sym.Family(int(r.Family)), code(sockTypes, r.N2), r.N3)
+		fmt.Fprintf(b, "%s %s protocol %d", sym.Family(int(r.Family)), code(event.Codes["net.type"], r.N2), r.N3)
 	case event.UnixConn:
-		b.WriteString(code([]string{"", "connect", "accept"}, int64(r.Op)) + "  " + p.unix(r))
+		b.WriteString(code(event.Codes["net.op"], int64(r.Op)) + "  " + p.unix(r))
 	case event.ConnectDenied:
 		if r.Family == 1 {
 			b.WriteString(named(r.Path, p.unix(r)))
@@ -171,9 +156,9 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 	case event.Module:
 		b.WriteString(code(moduleOps, int64(r.Op)) + "  " + named(r.Text, "") + " " + named(r.Path, ""))
 	case event.BPF:
-		b.WriteString(code(bpfCommands, int64(r.Op)))
+		b.WriteString(code(event.Codes["bpf.cmd"], int64(r.Op)))
 		if r.N1 != 0 {
-			fmt.Fprintf(b, "  %s %d", code([]string{"", "program", "map", "link", "btf"}, r.N1), r.N2)
+			fmt.Fprintf(b, "  %s %d", code(event.Codes["bpf.object"], r.N1), r.N2)
 		}
 		if len(r.Text) > 0 {
 			b.WriteString("  " + val(r.Text))
@@ -185,7 +170,7 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 			b.WriteString("  of the recorder")
 		}
 	case event.Mount:
-		b.WriteString(code(mountOps, int64(r.Op)) + "  " + named(r.Path, ""))
+		b.WriteString(code(event.Codes["mount.op"], int64(r.Op)) + "  " + named(r.Path, ""))
 		if len(r.Path2) > 0 {
 			b.WriteString("  of " + val(r.Path2))
 		}
@@ -193,12 +178,12 @@ func (p *printer) more(b *strings.Builder, r *event.Row, env lang.Env) bool {
 			b.WriteString("  type " + val(r.Text))
 		}
 	case event.Cgroup:
-		b.WriteString(code(cgroupOps, int64(r.Op)) + "  " + named(r.Path, "/"))
+		b.WriteString(code(event.Codes["cgroup.op"], int64(r.Op)) + "  " + named(r.Path, "/"))
 		if r.OPID != 0 {
 			fmt.Fprintf(b, "  process %d", r.OPID)
 		}
 	case event.IOUring:
-		b.WriteString(code(uringOps, int64(r.Op)))
+		b.WriteString(code(event.Codes["uring.op"], int64(r.Op)))
 		if len(r.Path) > 0 || r.Ino != 0 {
 			b.WriteString("  " + object)
 		}
