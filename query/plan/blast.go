@@ -627,6 +627,22 @@ func (b *blast) crossed() {
 			prev = m
 		}
 	}
+	for i := range t.Deeds {
+		d := &t.Deeds[i]
+		if d.Type != event.Namespace || !b.did(d) {
+			continue
+		}
+		what := "namespace"
+		if names := event.Codes["ns.type"]; int(d.Op) < len(names) && names[d.Op] != "" {
+			what = names[d.Op] + "ns"
+		}
+		b.out.Crossed = append(b.out.Crossed, answer.Crossing{Process: b.proc(d.Proc, d.At), What: what, From: d.From, To: d.To, At: b.time(d.At), Evidence: rows(d.Row)})
+	}
+}
+
+// did reports whether a deed is of a reached process, at or after it was reached.
+func (b *blast) did(d *state.Deed) bool {
+	return d.Proc != state.None && b.owner[d.Proc] && d.At >= b.set.Reach(graph.Node(d.Proc)) && d.At <= b.o.Until
 }
 
 // privilege collects changes of credentials of reached processes.
@@ -644,6 +660,8 @@ func (b *blast) privilege() {
 				Gained:   is.EUID == 0 && was.EUID != 0 || is.CapEff&^was.CapEff != 0,
 				Evidence: rows(c.Row, is.Evidence)}
 			switch c.How {
+			case state.CredNoCall:
+				x.How = "no call: the kernel did it, or somebody who controls it"
 			case state.CredExec:
 				x.How = "exec of " + b.exeAt(q, c.From)
 			case state.CredSetID:
@@ -825,6 +843,10 @@ func (b *blast) evasion() {
 		for _, i := range g.Out(graph.Node(p)) {
 			e := &g.Edges[i]
 			f := g.Object(e.To)
+			if e.Verb == graph.Inject && b.after(e, p) {
+				add("wrote into another process", "T1055", e, certainty(e))
+				continue
+			}
 			if f == state.None || !b.after(e, p) {
 				continue
 			}
@@ -856,6 +878,32 @@ func (b *blast) evasion() {
 			}
 		}
 	}
+	for i := range t.Deeds {
+		d := &t.Deeds[i]
+		what, technique := "", ""
+		switch d.Type {
+		case event.SetName:
+			if n := b.name(d.Name); kernelName(n) {
+				what, technique = "took the name of a kernel thread, "+n, "T1036.004"
+			}
+		case event.Mismatch:
+			if d.Op == 2 {
+				what, technique = "changed an argument while the kernel used it", "T1036"
+			}
+		case event.Module:
+			if d.Op == 1 || d.Op == 2 {
+				what, technique = "loaded a kernel module", "T1547.006"
+			}
+		case event.ClockSet:
+			what, technique = "set the clock", "T1070.006"
+		case event.BPF:
+			what, technique = "reached for the recorder's own programs", "T1562.001"
+		}
+		if what != "" && b.did(d) {
+			b.out.Evasion = append(b.out.Evasion, answer.Evasion{What: what, Process: b.procPtr(d.Proc, d.At), At: b.time(d.At), Technique: technique,
+				Certainty: answer.Certain, Evidence: rows(d.Row)})
+		}
+	}
 	slices.SortStableFunc(b.out.Evasion, func(x, y answer.Evasion) int { return cmp.Compare(x.At.Boot, y.At.Boot) })
 	lost, first := uint64(0), (*gap.Hole)(nil)
 	var ev []load.RowID
@@ -872,6 +920,19 @@ func (b *blast) evasion() {
 		b.out.Evasion = append(b.out.Evasion, answer.Evasion{What: fmt.Sprintf("%d rows were lost meanwhile, which could hide more", lost), At: b.time(max(first.From, b.out.From.Boot)),
 			Certainty: answer.Possible, Evidence: rows(ev...)})
 	}
+}
+
+// kernelName reports whether a name is one that kernel threads have. Those never name themselves.
+func kernelName(n string) bool {
+	if strings.HasPrefix(n, "[") {
+		return true
+	}
+	for _, p := range []string{"kworker", "ksoftirqd", "kthreadd", "migration/", "rcu_", "kswapd", "jbd2/", "irq/"} {
+		if strings.HasPrefix(n, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // unknownOwners notes connections whose owner no row names: they may belong in here.

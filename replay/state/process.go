@@ -88,6 +88,7 @@ const (
 	CredExec                 // by exec
 	CredCall                 // by a system call
 	CredSetID                // by exec of a set-id program or one with capabilities
+	CredNoCall               // by no call: the kernel did it, or somebody who controls it
 )
 
 // Image is one program of a process.
@@ -447,17 +448,24 @@ func (t *Table) exit(r *event.Row, id load.RowID, p ProcID) {
 	q.ExitCode, q.ExitSignal = int32(r.N1), int32(r.N2)
 }
 
+// noCall stands for the call of a change that none made.
+const noCall = 1<<32 - 1
+
 func (t *Table) credChange(r *event.Row, id load.RowID, p ProcID) {
 	if p == None {
 		return
 	}
+	how := CredCall
+	if r.N2 == noCall {
+		how = CredNoCall
+	}
 	if q := &t.Procs[p]; len(q.Creds) > 0 {
 		if n := len(q.Creds); q.Creds[n-1].Row == id { // actor noted it a moment ago
-			q.Creds[n-1].How = CredCall
+			q.Creds[n-1].How = how
 			return
 		}
 	}
-	t.touchCred(p, r.TS, t.cred(id, r.Cred), CredCall, id)
+	t.touchCred(p, r.TS, t.cred(id, r.Cred), how, id)
 }
 
 // snapshotProcess reconciles a process row, which may come again at every segment start

@@ -22,6 +22,19 @@ type Seen struct {
 	Path2   index.Name
 }
 
+// Deed is something a process did that changes no file, socket or process, but what others may
+// believe of the host: entering a namespace, loading a module, taking another name.
+type Deed struct {
+	Proc     ProcID
+	Type     event.Type
+	Op       uint32
+	At       clock.Boot
+	From, To uint64 // namespaces
+	Own      bool   // it touched the recorder itself
+	Name     index.Name
+	Row      load.RowID
+}
+
 // Table is the state of everything, after the rows applied so far.
 type Table struct {
 	Names index.Names
@@ -29,6 +42,7 @@ type Table struct {
 	Files []Object
 	Socks []Socket
 	Creds []Cred
+	Deeds []Deed
 
 	// Begin and End are the first and last instants of which a row of an event or snapshot speaks.
 	Begin, End clock.Boot
@@ -89,6 +103,7 @@ func (t *Table) Apply(r *event.Row, id load.RowID) Seen {
 		return s
 	}
 	s.Actor = t.actor(r, id)
+	t.deed(r, id, s.Actor)
 	switch r.Type {
 	case event.Fork:
 		s.Other = t.fork(r, id, s.Actor)
@@ -114,6 +129,34 @@ func (t *Table) Apply(r *event.Row, id load.RowID) Seen {
 		s.Sock = t.socket(r, id, s.Actor)
 	}
 	return s
+}
+
+// deed notes acts that leave no trace but their row.
+func (t *Table) deed(r *event.Row, id load.RowID, p ProcID) {
+	if p == None || r.Flags&(event.FlagSnapshot|event.FlagFailed) != 0 {
+		return
+	}
+	d := Deed{Proc: p, Type: r.Type, Op: r.Op, At: r.TS, Row: id}
+	switch r.Type {
+	case event.Namespace:
+		d.From, d.To = uint64(r.N1), uint64(r.N2)
+		if r.OPID != 0 && r.OStart != 0 {
+			d.Proc = t.mention(ProcKey{r.OPID, r.OStart}, r.TS)
+		}
+	case event.SetName:
+		d.Name = t.Names.ID(r.Text)
+	case event.Module, event.ClockSet:
+		d.Name = t.Names.ID(r.Path)
+	case event.Mismatch:
+		d.Name = t.Names.ID(r.Path)
+	case event.BPF:
+		if d.Own = r.N7 != 0; !d.Own {
+			return
+		}
+	default:
+		return
+	}
+	t.Deeds = append(t.Deeds, d)
 }
 
 // truncated reports whether the event's byte field stored in column c was cut or unreadable.
