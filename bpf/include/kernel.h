@@ -212,6 +212,7 @@ struct css_set {
 };
 struct task_struct {
 	unsigned int flags;
+	void *stack;
 	struct mm_struct *mm;
 	int exit_code;
 	int exit_signal;
@@ -276,6 +277,7 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_err, sk_err_soft;
 	struct socket *sk_socket;
+	struct pid *sk_peer_pid;
 	u16 sk_protocol;
 	u16 sk_type;
 	u32 sk_ack_backlog;

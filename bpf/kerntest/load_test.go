@@ -14,9 +14,11 @@ import (
 // since names the kernel that introduced what a hook hangs on; every other hook must load and
 // attach on every kernel these tests run on.
 var since = map[string]string{
-	"hc_fchmodat2": "6.6",
-	"hc_sock_send": "6.3",
-	"hc_sock_recv": "6.3",
+	"hc_fchmodat2":   "6.6",
+	"hc_sock_send":   "6.3",
+	"hc_sock_recv":   "6.3",
+	"hc_iter_unix":   "5.15",
+	"hc_unix_cookie": "6.7",
 }
 
 func TestEveryProgramLoads(t *testing.T) {

@@ -4,7 +4,7 @@
  * and receives return. Nothing here runs per packet, and no byte of TCP is counted by us: the
  * kernel's own totals are read once, when the connection ends.
  */
-#include "../include/sock.h"
+#include "../include/unix.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -28,12 +28,12 @@ static __always_inline struct hc_sk *stamp(struct sock *sk, u32 role, u32 type)
 		hc_count(HC_SELF, type);
 	else if (!in_scope(tgid))
 		return NULL;
-	s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	s = hc_sk_of(sk, true);
 	if (!s) {
 		hc_count(HC_MAP_FULL, type);
 		return NULL;
 	}
-	hc_owner_of(&o, bpf_get_current_task_btf());
+	hc_owner_of(&o, hc_current());
 	u64 now = bpf_ktime_get_boot_ns();
 	bpf_spin_lock(&s->lock);
 	s->o = o;
@@ -71,7 +71,7 @@ static __always_inline int listening(struct sock *sk)
 	}
 	hc_zero(e);
 	hc_head(&e->h, HC_LISTEN, HC_F_CRITICAL, 0);
-	e->cookie = bpf_get_socket_cookie(sk);
+	e->cookie = hc_cookie(sk);
 	hc_set_tuple(e, sk, HC_DIRECT);
 	if (!e->lport)
 		e->lport = sk->__sk_common.skc_num;
@@ -93,7 +93,7 @@ static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state
 	}
 	hc_zero(e);
 	head(&e->h, HC_CONNECT, ret, s);
-	e->cookie = bpf_get_socket_cookie(sk);
+	e->cookie = hc_cookie(sk);
 	hc_set_tuple(e, sk, HC_DIRECT);
 	if (tp && !ret) {
 		hc_read_tcp(&v, tp, state, 0, HC_DIRECT);
@@ -108,7 +108,7 @@ static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state
 /* In softirq, under the socket's lock. */
 static __always_inline int established(struct sock *sk, int old)
 {
-	struct hc_sk *s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+	struct hc_sk *s = hc_sk_of(sk, false);
 
 	if (s && s->own == HC_OWN_SELF)
 		return 0;
@@ -116,11 +116,11 @@ static __always_inline int established(struct sock *sk, int old)
 	if (s ? s->role == HC_ROLE_CONNECTED : old == TCP_SYN_SENT)
 		return s || !hc_scoped ? connected(sk, s, old, 0) : 0;
 	/* accept() has only an untrusted pointer, through which no cookie can be made */
-	bpf_get_socket_cookie(sk);
+	hc_cookie(sk);
 	if (!s) {
 		if (hc_scoped)
 			return 0;
-		s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		s = hc_sk_of(sk, true);
 		if (!s) {
 			hc_count(HC_MAP_FULL, HC_ACCEPT);
 			return 0;
@@ -142,11 +142,11 @@ static __always_inline int established(struct sock *sk, int old)
 /* A process ends its side of a connection whose owner is a guess: it is a better answer. */
 static __always_inline int leaving(struct sock *sk)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct hc_sk *s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+	struct task_struct *t = hc_current();
+	struct hc_sk *s = hc_sk_of(sk, false);
 	struct hc_owner o;
 
-	if (!s || s->own >= HC_OWN_FACT || t->flags & PF_KTHREAD || t->tgid == hc_self)
+	if (!s || s->own >= HC_OWN_FACT || HC_T(t, flags) & PF_KTHREAD || HC_T(t, tgid) == hc_self)
 		return 0;
 	hc_owner_of(&o, t);
 	bpf_spin_lock(&s->lock);
@@ -167,15 +167,18 @@ static __always_inline int closed(struct sock *sk, int old)
 
 	if (old == TCP_LISTEN || old == TCP_CLOSE)
 		return 0;
-	s = bpf_sk_storage_get(&hc_sk, sk, NULL, 0);
+	s = hc_sk_of(sk, false);
 	if (s ? s->own == HC_OWN_SELF : hc_scoped)
 		return 0;
 	if (old == TCP_SYN_SENT) {
 		int err = sk->sk_err;
 
-		/* the program gave up, or nothing was sent: what connect() answers then */
 		if (!err)
 			err = sk->sk_err_soft;
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (!err && tp && !tp->segs_out)
+			err = EADDRNOTAVAIL; /* no packet was sent: there was no port to send it from */
+		/* the program gave up: what connect() answers then */
 		return connected(sk, s, old, err ? -err : -ECONNABORTED);
 	}
 	if (s)
@@ -191,7 +194,7 @@ static __always_inline int closed(struct sock *sk, int old)
 	}
 	hc_zero(e);
 	head(&e->h, HC_CONN_CLOSE, 0, s);
-	e->cookie = bpf_get_socket_cookie(sk);
+	e->cookie = hc_cookie(sk);
 	hc_set_tuple(e, sk, HC_DIRECT);
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
@@ -233,7 +236,7 @@ int BPF_PROG(hc_tcp_state, struct sock *sk, int old, int state)
 	switch (state) {
 	case TCP_SYN_SENT:
 		if (stamp(sk, HC_ROLE_CONNECTED, HC_CONNECT))
-			bpf_get_socket_cookie(sk);
+			hc_cookie(sk);
 		return 0;
 	case TCP_LISTEN:
 		return listening(sk);
@@ -245,6 +248,40 @@ int BPF_PROG(hc_tcp_state, struct sock *sk, int old, int state)
 	case TCP_CLOSE:
 		return closed(sk, old);
 	}
+	return 0;
+}
+
+/*
+ * A unix socket was accepted: both ends have an inode now, if the other one was not closed in the
+ * meantime; its cookie stays. The kernel noted who connected.
+ */
+static __always_inline int unix_accepted(struct hc_sys_exit *ctx, struct inode *i, struct socket *so, struct sock *sk)
+{
+	struct sock *peer = hc_unix_peer(sk);
+	struct hc_ev_unix_conn *e;
+	struct hc_buf *b;
+
+	if (hc_skip(HC_UNIX_CONN))
+		return 0;
+	b = hc_get_buf(HC_UNIX_CONN, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_UNIX_CONN, 0, ctx->ret);
+	e->op = 2;
+	e->family = AF_UNIX;
+	e->cookie = hc_sock_cookie(sk);
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	e->ino = BPF_CORE_READ(i, i_ino);
+	e->sock_type = BPF_CORE_READ(so, type);
+	if (peer) {
+		e->peer_ino = hc_sock_ino(peer);
+		e->peer_cookie = hc_sock_cookie(peer);
+	}
+	hc_put_unix_name(b, &e->path, sk); /* the listener's */
+	hc_set_peer_process(e, sk);
+	hc_send(b, false, HC_UNIX_CONN);
 	return 0;
 }
 
@@ -282,6 +319,8 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	if (!sk)
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family == AF_UNIX)
+		return unix_accepted(ctx, i, so, sk);
 	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (hc_skip(HC_ACCEPT))
@@ -359,10 +398,38 @@ static __always_inline struct hc_ev_sock *sock_row(struct sock *sk, u32 dir, int
 	}
 	hc_zero(e);
 	hc_head(&e->h, HC_SOCK, 0, ret);
-	e->cookie = bpf_get_socket_cookie(sk);
+	e->cookie = hc_cookie(sk);
 	e->dir = dir;
 	e->ino = hc_sock_ino(sk);
 	return e;
+}
+
+/* The same for a unix socket, with what is known of the other end. A datagram socket that is not
+ * connected has none: to whom it sends is in the call alone. */
+static __noinline int unix_row(struct sock *sk, u32 dir, int ret)
+{
+	struct sock *peer = hc_unix_peer(sk);
+	struct hc_ev_sock *e;
+	struct hc_buf *b = hc_get_buf(HC_SOCK, sizeof(*e));
+
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_SOCK, 0, ret);
+	e->cookie = hc_cookie(sk);
+	e->dir = dir;
+	e->family = AF_UNIX;
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	e->ino = hc_sock_ino(sk);
+	if (peer) {
+		e->peer_ino = hc_sock_ino(peer);
+		e->peer_cookie = hc_sock_cookie(peer);
+	}
+	if (!hc_put_unix_name(b, &e->path, sk) && peer)
+		hc_put_unix_name(b, &e->path, peer);
+	hc_set_peer_process(e, sk);
+	return hc_send(b, false, HC_SOCK);
 }
 
 /* TCP and unix: one row per process, socket and direction. */
@@ -378,7 +445,7 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 
 	if (ret <= 0 || hc_skip(HC_SOCK))
 		return 0;
-	s = bpf_sk_storage_get(&hc_sk, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	s = hc_sk_of(sk, true);
 	if (!s) {
 		hc_count(HC_BUSY, HC_SOCK);
 		return 0;
@@ -398,26 +465,21 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 	}
 	if (!first)
 		return 0;
-	e = sock_row(sk, dir, ret);
-	if (!e) {
-		bpf_spin_lock(&s->lock); /* tell it at the next use */
-		for (int i = 0; i < HC_USERS; i++)
-			if (s->user[i].pid == pid && s->user[i].pstart == pstart)
-				s->user[i].told &= ~dir;
-		bpf_spin_unlock(&s->lock);
+	if (tcp) {
+		e = sock_row(sk, dir, ret);
+		if (e) {
+			hc_set_tuple(e, sk, HC_DIRECT);
+			bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+			return 0;
+		}
+	} else if (unix_row(sk, dir, ret)) {
 		return 0;
 	}
-	if (tcp) {
-		hc_set_tuple(e, sk, HC_DIRECT);
-	} else {
-		struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
-
-		e->family = AF_UNIX;
-		e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-		if (peer)
-			e->peer_ino = hc_sock_ino(peer);
-	}
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	bpf_spin_lock(&s->lock); /* tell it at the next use */
+	for (int i = 0; i < HC_USERS; i++)
+		if (s->user[i].pid == pid && s->user[i].pstart == pstart)
+			s->user[i].told &= ~dir;
+	bpf_spin_unlock(&s->lock);
 	return 0;
 }
 
@@ -507,7 +569,7 @@ static __always_inline void own_end(struct hc_udp *u, struct sock *sk)
 {
 	u64 l[2] = {};
 
-	u->cookie = bpf_get_socket_cookie(sk);
+	u->cookie = hc_cookie(sk);
 	u->netns = sk->__sk_common.skc_net.net->ns.inum;
 	u->lport = sk->__sk_common.skc_num;
 	if (sk->__sk_common.skc_family == AF_INET6) {
