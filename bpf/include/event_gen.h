@@ -1334,7 +1334,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_socket, family) == 184, "socket.f
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, proto) == 185, "socket.proto");
 _Static_assert(__builtin_offsetof(struct hc_ev_socket, path) == 188, "socket.path");
 
-/* A socket was given a local address; ret is the result. */
+/* A socket was given a local address, or refused one; ret is the result. A refused row has the address or name asked for, which is claimed. */
 struct hc_ev_bind {
 	struct hc_hdr h;
 	__u64 cookie;
@@ -1416,7 +1416,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, target_tid) == 136, "u
 _Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, family) == 140, "unix_conn.family");
 _Static_assert(__builtin_offsetof(struct hc_ev_unix_conn, path) == 144, "unix_conn.path");
 
-/* A connect was refused before anything was sent; ret is the errno. */
+/* A connect was refused before anything was sent; ret is the errno. The remote end is what was asked for. */
 struct hc_ev_connect_denied {
 	struct hc_hdr h;
 	__u64 cookie;

@@ -204,6 +204,16 @@ func tuple() []Field {
 	}
 }
 
+// claimed returns fields of which those with the given names are only what was asked for.
+func claimed(fields []Field, names ...string) []Field {
+	for i := range fields {
+		if slices.Contains(names, fields[i].Name) {
+			fields[i].Trust = Claimed
+		}
+	}
+	return fields
+}
+
 func join(parts ...[]Field) []Field {
 	var out []Field
 	for _, p := range parts {
@@ -557,7 +567,7 @@ var Catalog = []Event{
 		{"sock_type", "net.type", CU32, ColN2, Code, Public, Kernel, "1 stream, 2 datagram, 3 raw, 5 seqpacket"},
 		{"path", "net.path", CBytes, ColPath, Path, Locator, Kernel, "unix sockets: bound name; a first byte @ stands for the abstract NUL"},
 	})},
-	{Bind, "bind", "net", Critical, 2, "A socket was given a local address; ret is the result.", join(tuple(), []Field{
+	{Bind, "bind", "net", Critical, 2, "A socket was given a local address, or refused one; ret is the result. A refused row has the address or name asked for, which is claimed.", join(tuple(), []Field{
 		{"ino", "net.ino", CU64, ColIno, InodePart, Public, Kernel, "inode of the socket"},
 		{"sock_type", "net.type", CU32, ColN2, Code, Public, Kernel, "1 stream, 2 datagram, 3 raw, 5 seqpacket, 10 packet"},
 		{"asked_port", "net.askedport", CPort, ColN3, Port, Public, Claimed, "port asked for: 0 lets the kernel choose"},
@@ -583,7 +593,7 @@ var Catalog = []Event{
 		{"sock_type", "net.type", CU32, ColN2, Code, Public, Kernel, "1 stream, 2 datagram, 5 seqpacket"},
 		{"path", "net.path", CBytes, ColPath, Path, Locator, Kernel, "name the listener is bound to; a first byte @ stands for the abstract NUL"},
 	}, other("net.peer", "process at the other end: who listened, or who connected"))},
-	{ConnectDenied, "connect_denied", "net", Critical, 2, "A connect was refused before anything was sent; ret is the errno.", join(tuple(), []Field{
+	{ConnectDenied, "connect_denied", "net", Critical, 2, "A connect was refused before anything was sent; ret is the errno. The remote end is what was asked for.", join(claimed(tuple(), "raddr", "rport"), []Field{
 		{"path", "net.path", CBytes, ColPath, Path, Locator, Claimed, "unix sockets: name asked for; a first byte @ stands for the abstract NUL"},
 		{"sock_type", "net.type", CU32, ColN2, Code, Public, Kernel, "1 stream, 2 datagram, 3 raw, 5 seqpacket"},
 	})},
