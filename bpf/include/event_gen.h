@@ -352,7 +352,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, path_dir) == 84, "ex
 _Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, path) == 92, "exec_failed.path");
 _Static_assert(__builtin_offsetof(struct hc_ev_exec_failed, argv) == 100, "exec_failed.argv");
 
-/* A thread took another name (comm); the row's comm is the old one, except after exec. */
+/* A thread took another name (comm), or was given one; the row's comm is the actor's, and the old one when it named itself. Names that come with an exec are told by the exec row, where the kernel tells the two apart. */
 struct hc_ev_set_name {
 	struct hc_hdr h;
 	__u64 target_start;

@@ -318,6 +318,8 @@ var Catalog = []Event{
 	{CredChange, "cred_change", "process", Critical, 1, "A thread took other credentials without exec; cred holds the new id.", []Field{
 		{"old_cred", "cred.old", CU32, ColN1, Number, Public, Kernel, "id of the set it had"},
 		{"call", "cred.call", CU32, ColN2, Code, Public, Kernel, "system call number; 4294967295 when no call made the change: the kernel did, or somebody who controls it"},
+		{"t0", "cred.since", CNone, ColT0, BootNS, Public, Derived, "changes that no call made: when the thread was last seen with the set it had"},
+		{"detail", "cred.detail", CNone, ColText2, Name, Public, Derived, "changes that no call made: event that first showed the new set, and whether the row of a call may have been lost"},
 	}},
 	{SignalSent, "signal", "process", Bulk, 1, "A signal was generated; the actor is the sender. Child-exit and timer signals of the kernel are left out, and what a process sends to its own threads without ending itself.", []Field{
 		{"sig", "signal.sig", CU32, ColN1, Signal, Public, Kernel, "signal number"},
@@ -337,7 +339,7 @@ var Catalog = []Event{
 		{"argv", "exec.args", CBytes, ColArgv, Args, Content, Claimed, "first arguments, NUL separated"},
 		{"at_flags", "exec.atflags", CU32, ColOp, Code, Public, Kernel, "flags of execveat, 0 for execve"},
 	}},
-	{SetName, "set_name", "process", Bulk, 2, "A thread took another name (comm); the row's comm is the old one, except after exec.", join([]Field{
+	{SetName, "set_name", "process", Bulk, 2, "A thread took another name (comm), or was given one; the row's comm is the actor's, and the old one when it named itself. Names that come with an exec are told by the exec row, where the kernel tells the two apart.", join([]Field{
 		{"new_comm", "proc.newname", CBytes, ColText, Name, Naming, Kernel, "the new name"},
 	}, other("name", "process that was renamed"))},
 	{Session, "session", "process", Critical, 2, "A process joined or made a session or process group, or became the one that orphans go to.", join([]Field{
@@ -358,17 +360,17 @@ var Catalog = []Event{
 	}, other("ns", "child, for clone"))},
 	{Access, "access", "process", Critical, 2, "A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors.", join([]Field{
 		{"op", "access.op", CU32, ColOp, Code, Public, Kernel, "1 ptrace, 2 process_vm_readv, 3 process_vm_writev, 4 procfs mem read, 5 procfs mem write, 6 pidfd_getfd, 7 process_madvise, 8 pidfd_open, 9 kcmp"},
-		{"request", "access.request", CS64, ColN1, Code, Public, Kernel, "ptrace request, advice, descriptor or kind of comparison"},
+		{"request", "access.request", CS64, ColN1, Code, Public, Kernel, "ptrace request, of which those that a debugger repeats are told once for a pair of processes outside the forensic profile; advice, descriptor, flags of pidfd_open or kind of comparison"},
 		{"addr", "access.addr", CU64, ColN2, Number, Public, Claimed, "address in the target"},
 		{"size", "access.bytes", CS64, ColN3, Bytes, Public, Kernel, "bytes moved"},
-	}, other("access", "process reached into"))},
+	}, other("access", "process reached into; with PTRACE_TRACEME the tracer, which is the parent"))},
 	{Control, "control", "process", Bulk, 2, "A process changed what the kernel allows or keeps for it: prctl, seccomp, keyctl, limits, personality.", join([]Field{
 		{"call", "control.call", CU32, ColOp, Code, Public, Kernel, "system call number"},
-		{"option", "control.option", CS64, ColN1, Code, Public, Kernel, "first argument: option, operation or resource"},
-		{"arg2", "control.arg2", CU64, ColN2, Number, Public, Kernel, "second argument"},
-		{"arg3", "control.arg3", CU64, ColN3, Number, Public, Kernel, "third argument"},
+		{"option", "control.option", CS64, ColN1, Code, Public, Kernel, "first argument: option, operation or resource; 0 for add_key and request_key"},
+		{"arg2", "control.arg2", CU64, ColN2, Number, Public, Kernel, "second argument; soft limit after the call, or asked for when it was refused; size of the payload for add_key"},
+		{"arg3", "control.arg3", CU64, ColN3, Number, Public, Kernel, "third argument; hard limit; keyring for add_key and request_key"},
 		{"arg4", "control.arg4", CU64, ColN4, Number, Public, Kernel, "fourth argument"},
-		{"text", "control.text", CBytes, ColText, Name, Content, Claimed, "the name the call gave: key type or description"},
+		{"text", "control.text", CBytes, ColText, Name, Content, Claimed, "the name the call gave: description of a key, name of a keyring"},
 	}, other("control", "process it was done to"))},
 	{Mismatch, "mismatch", "process", Bulk, 2, "What a call claimed is not what the kernel used.", join([]Field{
 		{"kind", "mismatch.kind", CU32, ColOp, Code, Public, Kernel, "1 last component differs from the object's name (a link, or a swap), 2 the string changed during the call, 3 address connected to is not the one asked for, 4 program is not the one named"},
@@ -797,6 +799,7 @@ var added = []struct {
 	{2, Process, []string{"argv_tail", "argv_hash", "env", "env_len", "env_hash"}},
 	{2, FirstRead, []string{"period"}},
 	{2, FirstWrite, []string{"period"}},
+	{2, CredChange, []string{"t0", "detail"}},
 	{2, Rename, []string{"dev", "ino", "gen", "mode", "over_dev", "over_ino", "over_gen"}},
 	{2, Link, []string{"dev", "ino", "gen", "mode"}},
 	{2, Symlink, []string{"dev", "ino", "gen", "mode"}},
