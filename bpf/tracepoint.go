@@ -52,9 +52,21 @@ func tracepointID(group, name string) (uint64, error) {
 		if err == nil {
 			return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
 		}
+		if _, e := os.Stat(root + "/events/" + group); e == nil {
+			return 0, fmt.Errorf("%w: no tracepoint %s:%s", ErrAbsent, group, name)
+		}
 		if first == nil {
 			first = err
 		}
 	}
 	return 0, first
+}
+
+// ErrAbsent means that the kernel has no such place: it is older than what a hook sees, or was
+// built without it.
+var ErrAbsent = errors.New("not in this kernel")
+
+// Absent tells whether the hook has no place in this kernel, rather than being refused.
+func (h *Hook) Absent() bool {
+	return errors.Is(h.Err, ErrAbsent) || strings.HasPrefix(h.Section, "tp_btf/") && errors.Is(h.Err, ebpf.ErrNotSupported)
 }

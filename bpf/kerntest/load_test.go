@@ -14,11 +14,24 @@ import (
 // since names the kernel that introduced what a hook hangs on; every other hook must load and
 // attach on every kernel these tests run on.
 var since = map[string]string{
-	"hc_fchmodat2":   "6.6",
-	"hc_sock_send":   "6.3",
-	"hc_sock_recv":   "6.3",
-	"hc_iter_unix":   "5.15",
-	"hc_unix_cookie": "6.7",
+	"hc_fchmodat2":      "6.6",
+	"hc_sock_send":      "6.3",
+	"hc_sock_recv":      "6.3",
+	"hc_unix_cookie":    "6.7",
+	"hc_iter_unix":      "5.15",
+	"hc_open_tree_attr": "6.15",
+	"hc_mount_setattr":  "5.12",
+}
+
+// parts names what a kernel may be built without, for hooks that then have no place.
+var parts = map[string]string{
+	"hc_init_module":     "modules",
+	"hc_finit_module":    "modules",
+	"hc_delete_module":   "modules",
+	"hc_module_load":     "modules",
+	"hc_module_free":     "modules",
+	"hc_kexec_load":      "kexec",
+	"hc_kexec_file_load": "kexec from files",
 }
 
 func TestEveryProgramLoads(t *testing.T) {
@@ -37,6 +50,8 @@ func TestEveryProgramLoads(t *testing.T) {
 		case err == nil:
 		case since[h.Name] != "" && olderThan(t, since[h.Name]):
 			t.Logf("%s needs %s", h.Name, since[h.Name])
+		case parts[h.Name] != "" && h.Absent():
+			t.Logf("%s: this kernel has no %s", h.Name, parts[h.Name])
 		default:
 			t.Errorf("%s (%s): %+v", h.Name, h.Section, err)
 		}

@@ -45,6 +45,7 @@ type place struct {
 	entry   *Entry
 	left    string // why it was left out on purpose
 	reason  string // why it is not attached
+	by      string // the hook of another tier that tells what this one would
 	on      bool
 	stopped bool
 }
@@ -101,18 +102,27 @@ func (p *Probe) Attach() {
 			switch {
 			case pl.left != "":
 			case !pl.hook.Loaded():
-				pl.reason = short(pl.hook.Err)
+				pl.refused(pl.hook.Err)
 			case pl.hook.Iterator():
 				pl.on = true
 			default:
 				if err := pl.hook.Attach(); err != nil {
-					pl.reason = short(err)
+					pl.refused(err)
 				} else {
 					pl.on = true
 				}
 			}
 		}
 	})
+}
+
+// refused notes why a hook is not attached. Where the kernel has nothing that the hook could see,
+// it is not missed.
+func (pl *place) refused(err error) {
+	pl.reason = short(err)
+	if pl.entry.Optional && pl.hook.Absent() {
+		pl.left = "not in this kernel"
+	}
 }
 
 // Detach takes every hook out, in the opposite order. Iterators can still be run.

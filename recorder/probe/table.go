@@ -10,9 +10,18 @@ type Entry struct {
 	Without  string // what cannot be seen without it
 	Minimal  bool   // part of the minimal profile
 	Forensic bool   // part of the forensic profile only
+	// Optional tells that kernels exist which lack what this hook sees, not only the way to see
+	// it: a call that came later, or that the kernel was built without. There nothing is missed.
+	Optional bool
 	// InsteadOf names the hook that this one replaces on kernels that refuse the other: only
 	// the first that loads of such a pair is attached, and the other is not missed.
 	InsteadOf string
+	// Replaces names the hooks of the tracepoint tier that need not be attached once this one is:
+	// it tells the same events, nearer to what the kernel did. Where it does not load or attach,
+	// they are attached as if it did not exist.
+	Replaces []string
+	// Trust says what this hook means for the fields it feeds, where that depends on the tier.
+	Trust string
 }
 
 // Table lists every hook in the order in which they are attached.
@@ -34,12 +43,12 @@ const (
 	opens       = "file opens"
 	transfers   = "file reads and writes"
 	names       = "names and attributes"
-	mappings    = "executable mappings"
+	mappings    = "mappings"
 	snapshots   = "state at start"
 )
 
 // Groups lists the groups in the order of the table.
-var Groups = []string{lineage, credentials, connections, signals, opens, transfers, names, mappings, flows, snapshots}
+var Groups = []string{lineage, credentials, relations, accesses, controls, connections, signals, opens, transfers, names, mappings, uring, flows, host, mounts, cgroups, snapshots}
 
 func types(t ...event.Type) []event.Type { return t }
 
@@ -56,9 +65,18 @@ func table() []Entry {
 	}
 	for _, c := range []string{"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset", "prctl", "unshare", "setns"} {
 		w := "changes of credentials by " + c + " as they happen (they still show on the next row of the process)"
+		feeds := types(event.CredChange)
+		switch c {
+		case "unshare", "setns":
+			w = "namespaces entered or made by " + c + ", and " + w
+			feeds = types(event.CredChange, event.Namespace)
+		case "prctl":
+			w = "what a process allowed or denied itself by prctl, and " + w
+			feeds = types(event.CredChange, event.Control, event.Session)
+		}
 		t = append(t,
-			Entry{Name: "hc_exit_" + c, Group: credentials, Feeds: types(event.CredChange), Minimal: true, Without: w},
-			Entry{Name: "hc_enter_" + c, Group: credentials, Feeds: types(event.CredChange), Minimal: true, Without: w})
+			Entry{Name: "hc_" + c, Group: credentials, Feeds: feeds, Minimal: true, Without: w},
+			Entry{Name: "hc_enter_" + c, Group: credentials, Feeds: feeds, Minimal: true, Without: w})
 	}
 	t = append(t,
 		Entry{Name: "hc_tcp_state", Group: connections, Feeds: types(event.Listen, event.Connect, event.ConnClose), Minimal: true,
@@ -90,8 +108,8 @@ func table() []Entry {
 	t = append(t,
 		Entry{Name: "hc_ext4_unlink", Group: names, Feeds: types(event.InodeUnlink),
 			Without: "which inode lost a removed or replaced name on ext4: removed names join their objects only by path"},
-		Entry{Name: "hc_mmap", Group: mappings, Feeds: types(event.MmapExec),
-			Without: "libraries, and programs started through the loader"},
+		Entry{Name: "hc_mmap", Group: mappings, Feeds: types(event.MmapExec, event.MmapWrite, event.Mprotect, event.Unmap),
+			Without: "libraries, programs started through the loader, and files mapped so that stores change them"},
 		Entry{Name: "hc_sock_release", Group: flows, Feeds: types(event.SockTotal),
 			Without: "the last totals of UDP sockets that are closed between two sweeps"},
 		Entry{Name: "hc_sock_send", Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
@@ -106,7 +124,7 @@ func table() []Entry {
 			Entry{Name: "hc_recvmsg" + v, Group: flows, Feeds: types(event.SockFirst, event.SockTotal),
 				Without: "from whom unconnected IPv" + v + " datagrams came"})
 	}
-	for _, more := range [][]Entry{processTable(), securityTable(), fileTable(), netTable(), uringTable(), tierTable()} {
+	for _, more := range [][]Entry{execTable(), processTable(), securityTable(), fileTable(), netTable(), uringTable(), tierTable()} {
 		t = append(t, more...)
 	}
 	return append(t,
@@ -116,6 +134,8 @@ func table() []Entry {
 			Without: "processes that were there before the recording"},
 		Entry{Name: "hc_iter_file", Group: snapshots, Feeds: types(event.File),
 			Without: "files and sockets that were open before the recording, and who holds them"},
+		Entry{Name: "hc_iter_vma", Group: snapshots, Feeds: types(event.MmapExec, event.MmapWrite),
+			Without: "files that were mapped executable, or shared and writable, before the recording"},
 		Entry{Name: "hc_iter_tcp", Group: snapshots, Feeds: types(event.Socket), Minimal: true,
 			Without: "TCP sockets that were there before the recording"},
 		Entry{Name: "hc_iter_udp", Group: snapshots, Feeds: types(event.Socket), Minimal: true,
@@ -136,10 +156,8 @@ var Blind = []Entry{
 	{Name: "32-bit calls", Feeds: types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink,
 		event.Mkdir, event.Chmod, event.Chown, event.Truncate, event.MmapExec, event.CredChange, event.Accept),
 		Without: "files, names and credentials changed through the 32-bit system call table"},
-	{Name: "io_uring", Feeds: types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink, event.Mkdir, event.Accept),
-		Without: "files opened, read, written, named and removed through io_uring"},
 	{Name: "mapped files", Feeds: types(event.FirstRead, event.FirstWrite, event.IO),
-		Without: "what is read or written through a mapping of a file, and mappings made executable later"},
+		Without: "what is read through a mapping of a file, and how much is stored through one: mmap_write rows tell from when until when it may be, dirty rows when it was"},
 }
 
 // Lookup returns the entry of a program, or nil.

@@ -1,6 +1,24 @@
 package probe
 
+import "hindcast/format/event"
+
+const uring = "io_uring"
+
 // uringTable lists the hooks that see io_uring and the 32-bit system call table.
 func uringTable() []Entry {
-	return nil
+	done := types(event.IOUring, event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink,
+		event.Unlink, event.Mkdir, event.Truncate, event.Accept)
+	return []Entry{
+		// the end before the beginning: a request that is noted is also told
+		{Name: "hc_uring_complete", Group: uring, Feeds: done,
+			Without: "files opened, read, written, named and removed, and connections taken, through io_uring"},
+		{Name: "hc_uring_complete_old", Group: uring, Feeds: done, InsteadOf: "hc_uring_complete",
+			Without: "files opened, read, written, named and removed, and connections taken, through io_uring"},
+		{Name: "hc_uring_overflow", Group: uring, Feeds: done,
+			Without: "io_uring requests whose answer finds no room in the program's ring"},
+		{Name: "hc_uring_submit", Group: uring, Feeds: done,
+			Without: "which thread submitted an io_uring request, when, and with which names"},
+		{Name: "hc_uring_submit_old", Group: uring, Feeds: done, InsteadOf: "hc_uring_submit",
+			Without: "which thread submitted an io_uring request, when, and with which names"},
+	}
 }

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
+/*
+ * The bpf call at its exit, where every object it made or named can be asked for through its
+ * descriptor: program, map, link. Paths, tracepoint names and attach types are the program's.
+ *
+ * What only reads is left out, and so is what changes elements of maps, which some programs do
+ * all the time; the forensic profile tells all of it. The recorder's own maps, programs and links
+ * are the exception: whoever touches them is told in every profile and scope, with own set.
+ * The legacy way to put a program on a perf event or a socket (ioctl, setsockopt) is not seen here.
+ */
+#include "host.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct bpf_prog_aux {
+	u32 id;
+	char name[16];
+};
+struct bpf_prog {
+	enum bpf_prog_type type;
+	enum bpf_attach_type expected_attach_type;
+	u8 tag[8];
+	struct bpf_prog_aux *aux;
+};
+struct bpf_map {
+	enum bpf_map_type map_type;
+	u32 id;
+	char name[16];
+};
+struct bpf_link {
+	u32 id;
+	enum bpf_link_type type;
+	struct bpf_prog *prog;
+};
+struct btf {
+	u32 id;
+};
+#pragma clang attribute pop
+
+enum { PROG = 1, MAP, LINK, TYPES }; /* object */
+
+/* Younger than the headers that this is compiled with. */
+#define BPF_TOKEN_CREATE 36
+
+#define BIT(cmd_) (1ULL << (cmd_))
+/* Commands that every profile tells, and those it tells of the recorder's own maps only. */
+#define TOLD                                                                                          \
+	(BIT(BPF_MAP_CREATE) | BIT(BPF_PROG_LOAD) | BIT(BPF_OBJ_PIN) | BIT(BPF_OBJ_GET) |             \
+	 BIT(BPF_PROG_ATTACH) | BIT(BPF_PROG_DETACH) | BIT(BPF_PROG_GET_FD_BY_ID) |                   \
+	 BIT(BPF_MAP_GET_FD_BY_ID) | BIT(BPF_RAW_TRACEPOINT_OPEN) | BIT(BPF_BTF_LOAD) |               \
+	 BIT(BPF_BTF_GET_FD_BY_ID) | BIT(BPF_MAP_FREEZE) | BIT(BPF_LINK_CREATE) |                     \
+	 BIT(BPF_LINK_UPDATE) | BIT(BPF_LINK_GET_FD_BY_ID) | BIT(BPF_ENABLE_STATS) |                  \
+	 BIT(BPF_ITER_CREATE) | BIT(BPF_LINK_DETACH) | BIT(BPF_PROG_BIND_MAP) | BIT(BPF_TOKEN_CREATE))
+#define CHANGES                                                                                       \
+	(BIT(BPF_MAP_UPDATE_ELEM) | BIT(BPF_MAP_DELETE_ELEM) | BIT(BPF_MAP_LOOKUP_AND_DELETE_ELEM) |  \
+	 BIT(BPF_MAP_LOOKUP_AND_DELETE_BATCH) | BIT(BPF_MAP_UPDATE_BATCH) | BIT(BPF_MAP_DELETE_BATCH))
+
+/* Ids of what the recorder made: object << 32 | id. Written by the recorder once it has loaded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u32);
+} hc_own SEC(".maps");
+
+static __always_inline bool mine(u32 object, u32 id)
+{
+	u64 key = (u64)object << 32 | id;
+
+	return id && bpf_map_lookup_elem(&hc_own, &key);
+}
+
+struct seen {
+	u32 object, id, kind, attach, prog;
+	u64 tag;
+	const void *name; /* the kernel's */
+};
+
+static __always_inline void see_prog(struct seen *s, struct bpf_prog *p)
+{
+	u64 tag = 0;
+
+	s->name = (void *)BPF_CORE_READ(p, aux) + bpf_core_field_offset(struct bpf_prog_aux, name);
+	bpf_probe_read_kernel(&tag, sizeof(tag), (void *)p + bpf_core_field_offset(struct bpf_prog, tag));
+	s->tag = __builtin_bswap64(tag);
+	s->prog = BPF_CORE_READ(p, aux, id);
+}
+
+/* What the descriptor leads to; an object of 0 when it is nothing of bpf. */
+static __noinline int see(struct seen *s, int fd)
+{
+	struct file *f = hc_file(fd);
+	void *p;
+
+	if (!f || !s)
+		return 0;
+	p = BPF_CORE_READ(f, private_data);
+	if (hc_anon(f, "bpf-prog")) {
+		struct bpf_prog *prog = p;
+
+		see_prog(s, prog);
+		s->object = PROG;
+		s->id = s->prog;
+		s->prog = 0;
+		s->kind = BPF_CORE_READ(prog, type);
+		s->attach = BPF_CORE_READ(prog, expected_attach_type);
+	} else if (hc_anon(f, "bpf-map")) {
+		struct bpf_map *map = p;
+
+		s->object = MAP;
+		s->id = BPF_CORE_READ(map, id);
+		s->kind = BPF_CORE_READ(map, map_type);
+		s->name = p + bpf_core_field_offset(struct bpf_map, name);
+	} else if (hc_anon(f, "bpf_link") || hc_anon(f, "bpf-link")) {
+		struct bpf_link *link = p;
+		struct bpf_prog *prog = BPF_CORE_READ(link, prog);
+
+		s->object = LINK;
+		s->id = BPF_CORE_READ(link, id);
+		s->kind = BPF_CORE_READ(link, type);
+		if (prog)
+			see_prog(s, prog);
+	} else if (hc_anon(f, "btf")) {
+		s->object = TYPES;
+		s->id = BPF_CORE_READ((struct btf *)p, id);
+	}
+	return 0;
+}
+
+/* The id of the program behind a descriptor, 0 for none. */
+static __noinline u32 prog_of(int fd)
+{
+	struct file *f = hc_file(fd);
+	struct bpf_prog *p;
+
+	if (!f || !hc_anon(f, "bpf-prog"))
+		return 0;
+	p = BPF_CORE_READ(f, private_data);
+	return BPF_CORE_READ(p, aux, id);
+}
+
+HC_SYSCALL(bpf)
+{
+	u32 a[20] = {}; /* the head of union bpf_attr */
+	u64 user = hc_arg(1), name = 0, path = 0;
+	u32 cmd = hc_arg(0), n = hc_arg(2);
+	s64 ret = ctx->ret;
+	struct hc_ev_bpf *e;
+	struct seen s = {};
+	struct hc_buf *b;
+	bool own, rare = true;
+
+	if (cmd < 64 && TOLD >> cmd & 1)
+		rare = true;
+	else if (cmd < 64 && CHANGES >> cmd & 1)
+		rare = false;
+	else if (!hc_forensic)
+		return 0;
+	if (n > sizeof(a))
+		n = sizeof(a);
+	if (bpf_probe_read_user(a, n, (void *)user)) {
+		hc_count(HC_READ_FAULT, HC_BPF);
+		user = 0;
+	}
+	switch (cmd) {
+	case BPF_PROG_LOAD:
+		s.kind = a[0];
+		s.attach = a[17];
+		name = user + 48;
+		if (ret >= 0)
+			see(&s, ret);
+		break;
+	case BPF_MAP_CREATE:
+		s.kind = a[0];
+		name = user + 28;
+		if (ret >= 0)
+			see(&s, ret);
+		break;
+	case BPF_PROG_GET_FD_BY_ID:
+	case BPF_MAP_GET_FD_BY_ID:
+	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_LINK_GET_FD_BY_ID:
+		s.object = cmd == BPF_PROG_GET_FD_BY_ID ? PROG : cmd == BPF_MAP_GET_FD_BY_ID ? MAP : cmd == BPF_LINK_GET_FD_BY_ID ? LINK : TYPES;
+		s.id = a[0];
+		if (ret >= 0)
+			see(&s, ret);
+		break;
+	case BPF_BTF_LOAD:
+		if (ret >= 0)
+			see(&s, ret);
+		break;
+	case BPF_OBJ_GET:
+		path = *(u64 *)a;
+		if (ret >= 0)
+			see(&s, ret);
+		break;
+	case BPF_OBJ_PIN:
+		path = *(u64 *)a;
+		see(&s, a[2]);
+		break;
+	case BPF_RAW_TRACEPOINT_OPEN:
+		path = *(u64 *)a;
+		if (ret >= 0)
+			see(&s, ret);
+		else
+			s.prog = prog_of(a[2]);
+		break;
+	case BPF_LINK_CREATE:
+		if (ret >= 0)
+			see(&s, ret);
+		else
+			s.prog = prog_of(a[0]);
+		s.attach = a[2];
+		break;
+	case BPF_LINK_UPDATE:
+		see(&s, a[0]);
+		s.prog = prog_of(a[1]);
+		break;
+	case BPF_PROG_ATTACH:
+	case BPF_PROG_DETACH:
+		see(&s, a[1]);
+		s.attach = a[2];
+		break;
+	case BPF_PROG_BIND_MAP:
+		see(&s, a[1]);
+		s.prog = prog_of(a[0]);
+		break;
+	case BPF_LINK_DETACH:
+	case BPF_ITER_CREATE:
+	case BPF_MAP_FREEZE:
+		see(&s, a[0]);
+		break;
+	case BPF_ENABLE_STATS:
+		s.kind = a[0];
+		break;
+	case BPF_MAP_UPDATE_ELEM:
+	case BPF_MAP_DELETE_ELEM:
+	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
+		see(&s, a[0]);
+		break;
+	case BPF_MAP_LOOKUP_AND_DELETE_BATCH:
+	case BPF_MAP_UPDATE_BATCH:
+	case BPF_MAP_DELETE_BATCH:
+		see(&s, a[9]);
+		break;
+	case BPF_MAP_LOOKUP_ELEM:
+	case BPF_MAP_GET_NEXT_KEY:
+	case BPF_PROG_TEST_RUN:
+	case BPF_OBJ_GET_INFO_BY_FD:
+		see(&s, a[0]);
+		break;
+	case BPF_MAP_LOOKUP_BATCH:
+		see(&s, a[9]);
+		break;
+	}
+	own = mine(s.object, s.id) || mine(PROG, s.prog);
+	if (!rare && !own && !hc_forensic)
+		return 0;
+	if (bpf_get_current_pid_tgid() >> 32 == hc_self) {
+		hc_count(HC_SELF, HC_BPF);
+		return 0;
+	}
+	if (!own && hc_outside())
+		return 0;
+	b = hc_get_buf(HC_BPF, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_BPF, hc_told(ret), ret);
+	e->cmd = cmd;
+	e->object = s.object;
+	e->bpf_id = s.id;
+	e->kind = s.kind;
+	e->attach_type = s.attach;
+	e->tag = s.tag;
+	e->prog_id = s.prog;
+	e->own = own;
+	if (s.name)
+		hc_put_kernel_str(b, &e->name, HC_BPF, s.name);
+	else if (name && user)
+		hc_put_user_str(b, &e->name, HC_BPF, (void *)name);
+	hc_put_optional(b, &e->path, HC_BPF, path);
+	hc_send_now(b, HC_BPF);
+	return 0;
+}
