@@ -5,33 +5,10 @@
  * relative name starts from is the kernel's. For ext4 a witness inside the file system names the
  * inode that lost a link.
  */
-#include "../include/path.h"
+#include "../include/name.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* Begins a record of the given event when the call is worth one: e and b are set. */
-#define BEGIN(ev_, TYPE_)                                                          \
-	struct hc_ev_##ev_ *e;                                                     \
-	struct hc_buf *b;                                                          \
-	s64 ret = ctx->ret;                                                        \
-	if ((ret < 0 && !hc_refused(ret)) || hc_skip(TYPE_))                       \
-		return 0;                                                          \
-	b = hc_get_buf(TYPE_, sizeof(*e));                                         \
-	if (!b)                                                                    \
-		return 0;                                                          \
-	e = (void *)b->data;                                                       \
-	hc_zero(e);                                                                \
-	hc_head(&e->h, TYPE_, ret < 0 ? HC_F_FAILED : 0, ret)
-
-#define NAME(field_, TYPE_, dfd_, p_)                          \
-	do {                                                   \
-		const void *name_ = (const void *)(p_);        \
-		hc_put_base(b, &e->field_##_dir, TYPE_, dfd_, name_); \
-		hc_put_user_str(b, &e->field_, TYPE_, name_);  \
-	} while (0)
-
-#define PROG(name_) HC_SYSCALL(name_)
 
 static __always_inline int rename_(struct hc_sys_exit *ctx, int d1, u64 p1, int d2, u64 p2, u32 flags)
 {
@@ -46,11 +23,53 @@ PROG(rename) { return rename_(ctx, AT_FDCWD, hc_arg(0), AT_FDCWD, hc_arg(1), 0);
 PROG(renameat) { return rename_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3), 0); }
 PROG(renameat2) { return rename_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3), hc_arg(4)); }
 
+#define AT_SYMLINK_FOLLOW 0x400
+
+/*
+ * A file without a name gets one by its descriptor, given as such (AT_EMPTY_PATH, which needs a
+ * capability) or as a link in procfs: then the descriptor is a number in the string just read, at
+ * b->data[at]. It is believed when nobody else has the memory that the string lies in.
+ */
+static __always_inline struct file *by_procfs(struct hc_buf *b, struct hc_var *v, u32 flags)
+{
+	static const char prefix[] = "/proc/self/fd/";
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	u32 at = b->at - v->len, n = v->len;
+	char s[24] = {};
+	int fd = 0;
+
+	if (!(flags & AT_SYMLINK_FOLLOW) || n < sizeof(prefix) || n > sizeof(s) || at > HC_BUF_SOFT ||
+	    BPF_CORE_READ(t, mm, mm_users.counter) != 1)
+		return NULL;
+	__builtin_memcpy(s, &b->data[at], sizeof(s));
+	for (int i = 0; i < sizeof(prefix) - 1; i++)
+		if (s[i] != prefix[i])
+			return NULL;
+	for (int i = sizeof(prefix) - 1; i < sizeof(s); i++) {
+		if (i >= n)
+			break;
+		if (s[i] < '0' || s[i] > '9')
+			return NULL;
+		fd = fd * 10 + s[i] - '0';
+	}
+	return hc_file(fd);
+}
+
 static __always_inline int link_(struct hc_sys_exit *ctx, int d1, u64 p1, int d2, u64 p2, u32 flags)
 {
+	struct file *f;
+	struct hc_obj o;
+
 	BEGIN(link, HC_LINK);
 	e->link_flags = flags;
 	NAME(path, HC_LINK, d1, p1);
+	f = hc_empty(flags, d1, (void *)p1);
+	if (!f)
+		f = by_procfs(b, &e->path, flags);
+	if (f) {
+		hc_inode(&o, BPF_CORE_READ(f, f_inode));
+		hc_set_obj(e, &o);
+	}
 	NAME(new_path, HC_LINK, d2, p2);
 	hc_send(b, false, HC_LINK);
 	return 0;
@@ -92,30 +111,37 @@ static __always_inline int mkdir_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 p
 PROG(mkdir) { return mkdir_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1)); }
 PROG(mkdirat) { return mkdir_(ctx, hc_arg(0), hc_arg(1), hc_arg(2)); }
 
-/* By descriptor: object and path are the kernel's, put where the directory would be. */
-#define OBJECT(TYPE_, fd_)                                                    \
-	do {                                                                  \
-		struct file *f_ = hc_file(fd_);                               \
-		struct hc_obj o_;                                             \
-		if (f_) {                                                     \
-			hc_inode(&o_, BPF_CORE_READ(f_, f_inode));            \
-			hc_set_obj(e, &o_);                                   \
-			hc_put_file_path(b, &e->path_dir, TYPE_, f_);         \
-		}                                                             \
-	} while (0)
+/* Devices, pipes and sockets with a name, and plain files, which no open tells. */
+static __always_inline int mknod_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 perm, u32 dev)
+{
+	u32 kind = perm & S_IFMT;
 
-static __always_inline int chmod_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 perm)
+	BEGIN(mkdir, HC_MKDIR);
+	e->perm = perm & (S_IFMT | 07777);
+	if (!kind)
+		e->perm |= S_IFREG;
+	if (kind == S_IFCHR || kind == S_IFBLK) /* a number has 12 and 20 bits in the kernel, put together otherwise */
+		e->rdev = (dev & 0xfff00) << 12 | (dev & 0xff) | (dev >> 12 & 0xfff00);
+	NAME(path, HC_MKDIR, dfd, p);
+	hc_send(b, false, HC_MKDIR);
+	return 0;
+}
+PROG(mknod) { return mknod_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), hc_arg(2)); }
+PROG(mknodat) { return mknod_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3)); }
+
+static __always_inline int chmod_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 perm, u32 flags)
 {
 	BEGIN(chmod, HC_CHMOD);
 	e->perm = perm & 07777;
 	e->old_perm = -1;
+	EMPTY(flags, dfd, p);
 	NAME(path, HC_CHMOD, dfd, p);
 	hc_send(b, false, HC_CHMOD);
 	return 0;
 }
-PROG(chmod) { return chmod_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1)); }
-PROG(fchmodat) { return chmod_(ctx, hc_arg(0), hc_arg(1), hc_arg(2)); }
-PROG(fchmodat2) { return chmod_(ctx, hc_arg(0), hc_arg(1), hc_arg(2)); }
+PROG(chmod) { return chmod_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), 0); }
+PROG(fchmodat) { return chmod_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), 0); }
+PROG(fchmodat2) { return chmod_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3)); }
 PROG(fchmod)
 {
 	BEGIN(chmod, HC_CHMOD);
@@ -126,19 +152,20 @@ PROG(fchmod)
 	return 0;
 }
 
-static __always_inline int chown_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 uid, u32 gid)
+static __always_inline int chown_(struct hc_sys_exit *ctx, int dfd, u64 p, u32 uid, u32 gid, u32 flags)
 {
 	BEGIN(chown, HC_CHOWN);
 	e->owner = uid;
 	e->group = gid;
 	e->old_owner = e->old_group = -1;
+	EMPTY(flags, dfd, p);
 	NAME(path, HC_CHOWN, dfd, p);
 	hc_send(b, false, HC_CHOWN);
 	return 0;
 }
-PROG(chown) { return chown_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), hc_arg(2)); }
-PROG(lchown) { return chown_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), hc_arg(2)); }
-PROG(fchownat) { return chown_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3)); }
+PROG(chown) { return chown_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), hc_arg(2), 0); }
+PROG(lchown) { return chown_(ctx, AT_FDCWD, hc_arg(0), hc_arg(1), hc_arg(2), 0); }
+PROG(fchownat) { return chown_(ctx, hc_arg(0), hc_arg(1), hc_arg(2), hc_arg(3), hc_arg(4)); }
 PROG(fchown)
 {
 	BEGIN(chown, HC_CHOWN);

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
+/*
+ * The few uses of ioctl that are events; all others end at the comparison of one number. What
+ * the argument points to is the program's memory as the call ended: claimed.
+ */
+#include "../include/name.h"
+#include "../include/pass.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define FS_IOC_SETFLAGS 0x40086602
+#define FS_IOC32_SETFLAGS 0x40046602
+#define FS_IOC_FSSETXATTR 0x401c5820
+#define SECCOMP_IOCTL_NOTIF_ADDFD 0x40182103
+
+enum { INODE_FLAGS = 5, INODE_XFLAGS = 6 };
+
+/* Immutable, append only and their like (chattr). */
+static __always_inline int inode_flags(struct hc_sys_exit *ctx, u32 op)
+{
+	u32 flags = 0;
+
+	BEGIN(attr, HC_ATTR);
+	e->op = op;
+	e->atime = e->mtime = -1;
+	if (bpf_probe_read_user(&flags, sizeof(flags), (void *)hc_arg(2)))
+		hc_count(HC_READ_FAULT, HC_ATTR);
+	e->attr_flags = flags;
+	OBJECT(HC_ATTR, hc_arg(0));
+	hc_send(b, false, HC_ATTR);
+	return 0;
+}
+
+/* A supervisor gives the process it supervises a descriptor of its own; who that is is not told. The
+ * result is the number that it has there. */
+static __always_inline int supervised(struct hc_sys_exit *ctx)
+{
+	struct hc_pass p = { .how = HC_PASS_SUPERVISED, .source_fd = -1, .ret = ctx->ret };
+	struct {
+		u64 id;
+		u32 flags, srcfd, newfd, newfd_flags;
+	} a;
+
+	if (ctx->ret < 0)
+		return 0;
+	if (bpf_probe_read_user(&a, sizeof(a), (void *)hc_arg(2))) {
+		hc_count(HC_READ_FAULT, HC_FD_PASSED);
+		return 0;
+	}
+	p.source_fd = ctx->ret;
+	hc_pass_one(&p, a.srcfd);
+	return 0;
+}
+
+HC_SYSCALL(ioctl)
+{
+	switch ((u32)hc_arg(1)) {
+	case FS_IOC_SETFLAGS:
+	case FS_IOC32_SETFLAGS:
+		return inode_flags(ctx, INODE_FLAGS);
+	case FS_IOC_FSSETXATTR:
+		return inode_flags(ctx, INODE_XFLAGS);
+	case SECCOMP_IOCTL_NOTIF_ADDFD:
+		return supervised(ctx);
+	}
+	return 0;
+}
