@@ -1526,6 +1526,7 @@ struct hc_ev_mount {
 	__u64 attr_set;
 	__u64 attr_clr;
 	__u64 propagation;
+	__u64 t0;
 	__u32 op;
 	__u32 mntns;
 	__u32 dev;
@@ -1537,22 +1538,23 @@ struct hc_ev_mount {
 	struct hc_var data;
 	__u8 pad0[4];
 };
-_Static_assert(sizeof(struct hc_ev_mount) == 192, "mount size");
+_Static_assert(sizeof(struct hc_ev_mount) == 200, "mount size");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_flags) == 80, "mount.mount_flags");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, mount_id) == 88, "mount.mount_id");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, parent_id) == 96, "mount.parent_id");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, attr_set) == 104, "mount.attr_set");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, attr_clr) == 112, "mount.attr_clr");
 _Static_assert(__builtin_offsetof(struct hc_ev_mount, propagation) == 120, "mount.propagation");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, op) == 128, "mount.op");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, mntns) == 132, "mount.mntns");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, dev) == 136, "mount.dev");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, path_dir) == 140, "mount.path_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, path) == 148, "mount.path");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, source_dir) == 156, "mount.source_dir");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, source) == 164, "mount.source");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, fstype) == 172, "mount.fstype");
-_Static_assert(__builtin_offsetof(struct hc_ev_mount, data) == 180, "mount.data");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, t0) == 128, "mount.t0");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, op) == 136, "mount.op");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, mntns) == 140, "mount.mntns");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, dev) == 144, "mount.dev");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path_dir) == 148, "mount.path_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, path) == 156, "mount.path");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source_dir) == 164, "mount.source_dir");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, source) == 172, "mount.source");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, fstype) == 180, "mount.fstype");
+_Static_assert(__builtin_offsetof(struct hc_ev_mount, data) == 188, "mount.data");
 
 /* The wall clock was set or steered. Clock rows around it give the offsets before and after. */
 struct hc_ev_clock_set {

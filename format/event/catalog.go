@@ -629,9 +629,9 @@ var Catalog = []Event{
 	{Mount, "mount", "security", Critical, 2, "The tree of mounts, or where a process sees its root, was changed.", []Field{
 		{"op", "mount.op", CU32, ColOp, Code, Public, Kernel, "0 found, 1 mount, 2 umount, 3 move_mount, 4 pivot_root, 5 chroot, 6 fsopen, 7 fsmount, 8 open_tree, 9 mount_setattr, 10 fsconfig, 11 appeared, 12 disappeared, 13 fspick"},
 		{"path", "mount.target", CClaimed, ColPath, Path, Locator, Claimed, "mount point or new root"},
-		{"source", "mount.source", CClaimed, ColPath2, Path, Locator, Claimed, "device, directory or tree mounted; old root of pivot_root"},
+		{"source", "mount.source", CClaimed, ColPath2, Path, Locator, Claimed, "device, directory or tree mounted; old root of pivot_root. Found, appeared, disappeared: device, and [directory within it] when that is not its root"},
 		{"fstype", "mount.type", CBytes, ColText, Name, Naming, Claimed, "type of file system"},
-		{"data", "mount.data", CBytes, ColText2, Name, Content, Claimed, "options as text, key=value of fsconfig"},
+		{"data", "mount.data", CBytes, ColText2, Name, Content, Claimed, "options as text, key=value of fsconfig; found, appeared: options of the mount; of the file system"},
 		{"mount_flags", "mount.flags", CU64, ColN1, Code, Public, Kernel, "flags of the call"},
 		{"mount_id", "mount.id", CU64, ColN2, Number, Public, Kernel, "mount id, 0 when not known"},
 		{"parent_id", "mount.parent", CU64, ColN3, Number, Public, Kernel, "mount it is mounted on"},
@@ -640,6 +640,7 @@ var Catalog = []Event{
 		{"attr_set", "mount.attrset", CU64, ColN5, Code, Public, Claimed, "attributes that fsmount and mount_setattr set"},
 		{"attr_clr", "mount.attrclr", CU64, ColN6, Code, Public, Claimed, "attributes that mount_setattr clears"},
 		{"propagation", "mount.propagation", CU64, ColN7, Code, Public, Claimed, "propagation that mount_setattr asks for"},
+		{"t0", "mount.since", CU64, ColT0, BootNS, Public, Kernel, "appeared, disappeared: when the list was read before, and did not show it yet"},
 	}},
 	{ClockSet, "clock_set", "security", Critical, 2, "The wall clock was set or steered. Clock rows around it give the offsets before and after.", []Field{
 		{"call", "clock.call", CU32, ColOp, Code, Public, Kernel, "system call number"},

@@ -1098,8 +1098,8 @@ func decodePerfEvent(b []byte, r *Row) error {
 }
 
 func decodeMount(b []byte, r *Row) error {
-	if len(b) < 192 {
-		return short(r.Type, 192, len(b))
+	if len(b) < 200 {
+		return short(r.Type, 200, len(b))
 	}
 	r.N1 = int64(le64(b[80:]))
 	r.N2 = int64(le64(b[88:]))
@@ -1107,16 +1107,17 @@ func decodeMount(b []byte, r *Row) error {
 	r.N5 = int64(le64(b[104:]))
 	r.N6 = int64(le64(b[112:]))
 	r.N7 = int64(le64(b[120:]))
-	r.Op = uint32(le32(b[128:]))
-	r.N4 = int64(le32(b[132:]))
-	r.Dev = uint32(statDev(le32(b[136:])))
-	v := vars{rec: b, at: 192}
-	r.Path = r.path(v.next(140, 0))
-	r.Path = r.under(r.Path, v.next(148, 0))
-	r.Path2 = r.path(v.next(156, 1))
-	r.Path2 = r.under(r.Path2, v.next(164, 1))
-	r.Text = v.next(172, 2)
-	r.Text2 = v.next(180, 3)
+	r.T0 = clock.Boot(le64(b[128:]))
+	r.Op = uint32(le32(b[136:]))
+	r.N4 = int64(le32(b[140:]))
+	r.Dev = uint32(statDev(le32(b[144:])))
+	v := vars{rec: b, at: 200}
+	r.Path = r.path(v.next(148, 0))
+	r.Path = r.under(r.Path, v.next(156, 0))
+	r.Path2 = r.path(v.next(164, 1))
+	r.Path2 = r.under(r.Path2, v.next(172, 1))
+	r.Text = v.next(180, 2)
+	r.Text2 = v.next(188, 3)
 	r.Marks = v.marks
 	return v.err(r.Type)
 }
