@@ -18,11 +18,10 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"hindcast/bpf/internal/obj"
 )
@@ -47,6 +46,8 @@ type Options struct {
 
 // ErrLeftOut is the error of a hook that Options.Leave did not want.
 var ErrLeftOut = errors.New("left out")
+
+var errTooLarge = errors.New("more than this kernel's verifier can follow")
 
 // NoSelf as Options.Self leaves nobody out.
 const NoSelf = ^uint32(0)
@@ -143,7 +144,11 @@ func spec(name string) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ebpf.LoadCollectionSpecFromReader(bytes.NewReader(b))
+	cs, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return cs, adapt(cs)
 }
 
 // whoami returns this process's thread group as the initial pid namespace numbers it.
@@ -187,9 +192,8 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		}
 		m.MaxEntries = uint32(cpus)
 	}
-	loop := features.HaveProgramHelper(ebpf.TracePoint, asm.FnLoop) == nil
 	normal, important, share := o.quota(bulk)
-	for k, v := range map[string]any{"hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_has_loop": b2u(loop), "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	for k, v := range map[string]any{"hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)
@@ -245,7 +249,9 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	// All at once is several times faster, since types are handed to the kernel once; only when
 	// the kernel refuses something is each tried alone.
 	opts := ebpf.CollectionOptions{MapReplacements: own}
-	all, err := ebpf.NewCollectionWithOptions(cs.Copy(), opts)
+	quiet := opts
+	quiet.Programs.LogDisabled = true // the verifier's log costs a second verification, and more as it grows
+	all, err := ebpf.NewCollectionWithOptions(cs.Copy(), quiet)
 	if err == nil {
 		defer all.Close()
 	}
@@ -260,7 +266,15 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 					delete(one.Programs, other)
 				}
 			}
-			if c, err := ebpf.NewCollectionWithOptions(one, opts); err != nil {
+			c, err := ebpf.NewCollectionWithOptions(one, quiet)
+			switch {
+			case err == nil:
+			case errors.Is(err, unix.E2BIG):
+				err = errTooLarge
+			default:
+				c, err = ebpf.NewCollectionWithOptions(one, opts)
+			}
+			if err != nil {
 				h.Err = fmt.Errorf("load: %w", err)
 			} else {
 				h.prog = c.DetachProgram(n)

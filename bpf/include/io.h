@@ -15,6 +15,7 @@
 #define HC_IO_H
 
 #include "path.h"
+#include "access.h"
 
 #define HC_IO_SLOTS 8
 #define HC_IO_INTERVAL 1000000000ULL
@@ -43,6 +44,33 @@ struct {
 	__type(value, struct hc_io_table);
 } hc_io SEC(".maps");
 
+/* What a new table holds, for kernels where it is not made by asking for it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct hc_io_table);
+} hc_io_none SEC(".maps");
+
+/* The table of a thread, made when it has none and make is set. On old kernels it lies in a hash
+ * under the thread's number, and hc_io_flush removes it as the thread ends. */
+static __always_inline struct hc_io_table *hc_io_of(struct task_struct *t, bool make)
+{
+	struct hc_io_table *tab, *none;
+	u32 tid, zero = 0;
+
+	if (!hc_old)
+		return bpf_task_storage_get(&hc_io, t, NULL, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	tid = HC_T(t, pid);
+	tab = bpf_map_lookup_elem(&hc_io, &tid);
+	if (tab || !make)
+		return tab;
+	none = bpf_map_lookup_elem(&hc_io_none, &zero);
+	if (!none || bpf_map_update_elem(&hc_io, &tid, none, BPF_NOEXIST))
+		return NULL;
+	return bpf_map_lookup_elem(&hc_io, &tid);
+}
+
 static __always_inline bool hc_io_pending(struct hc_io_slot *s)
 {
 	return s->ino && s->ops_in + s->ops_out > s->sent_ops;
@@ -61,7 +89,7 @@ static __always_inline void hc_io_fill(struct hc_ev_io *e, struct task_struct *t
 	e->ops_out = s->ops_out;
 	e->methods = s->methods;
 	e->reason = reason;
-	e->fork_gen = t->start_boottime;
+	e->fork_gen = HC_T(t, start_boottime);
 }
 
 /* Sends the totals of a slot. A slot whose row found no room stays pending. */
@@ -85,7 +113,7 @@ static __noinline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u
 
 static __always_inline void hc_io_flush(struct task_struct *t, u32 reason)
 {
-	struct hc_io_table *tab = bpf_task_storage_get(&hc_io, t, NULL, 0);
+	struct hc_io_table *tab = hc_io_of(t, false);
 
 	if (!tab)
 		return;
@@ -94,6 +122,11 @@ static __always_inline void hc_io_flush(struct task_struct *t, u32 reason)
 			hc_io_send(t, &tab->slot[i], reason);
 		tab->slot[i].ino = 0;
 		tab->slot[i].last = 0;
+	}
+	if (hc_old && reason == HC_IO_EXIT) {
+		u32 tid = BPF_CORE_READ(t, pid);
+
+		bpf_map_delete_elem(&hc_io, &tid);
 	}
 }
 
@@ -138,30 +171,55 @@ static __always_inline struct hc_io_slot *hc_io_slot(struct task_struct *t, stru
 	return s;
 }
 
-/* One transfer of ret bytes through a descriptor of the running task. */
-static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
+#define HC_IO_URING_METHOD 6 /* not a system call */
+#define HC_IO_POSITIONED 2
+
+/*
+ * The memory of a process read or written through procfs: by its file "mem", its own too, which
+ * no other check of the kernel's sees. Asked only at the first operation on an object.
+ */
+static __noinline int hc_io_mem(struct file *f, s64 ret, bool in, u32 method)
+{
+	struct inode *i = BPF_CORE_READ(f, f_inode);
+	struct hc_access a = { .op = in ? 4 : 5, .size = ret, .ret = ret, .wake = true };
+	struct pid *pid;
+	u32 name = 0;
+
+	bpf_probe_read_kernel(&name, sizeof(name), BPF_CORE_READ(f, f_path.dentry, d_name.name));
+	if (name != 0x6d656d) /* "mem" */
+		return 0;
+	bpf_probe_read_kernel(&pid, sizeof(pid), (void *)i - bpf_core_field_offset(struct proc_inode, vfs_inode) + bpf_core_field_offset(struct proc_inode, pid));
+	if (!pid)
+		return 0;
+	a.target = hc_pid_task(pid);
+	a.nr = hc_upid(pid, 0).nr;
+	if (method == HC_IO_POSITIONED)
+		a.addr = hc_arg(3);
+	else if (!method)
+		a.addr = BPF_CORE_READ(f, f_pos) - ret;
+	return hc_access_row(&a);
+}
+
+/* One transfer of ret bytes to or from a file, by the running task, through a descriptor or -1. */
+static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 method)
 {
 	u32 type = in ? HC_READ : HC_WRITE;
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = hc_current();
 	struct hc_io_table *tab;
 	struct hc_io_slot *s;
 	struct hc_ev_read *e; /* read and write have one shape */
 	struct hc_buf *b;
-	struct file *f;
 	struct hc_obj o;
 	bool first;
 	u64 now;
 
 	if (ret <= 0 || hc_skip(type))
 		return 0;
-	f = hc_file(fd);
-	if (!f)
-		return 0;
 	hc_inode(&o, BPF_CORE_READ(f, f_inode));
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
 	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)
 		return 0;
-	tab = bpf_task_storage_get(&hc_io, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	tab = hc_io_of(t, true);
 	if (!tab) {
 		hc_count(HC_BUSY, type);
 		return 0;
@@ -189,17 +247,19 @@ static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
 		if (!hc_forensic)
 			return 0;
 	}
+	if (BPF_CORE_READ(f, f_inode, i_sb, s_magic) == PROC_SUPER_MAGIC)
+		hc_io_mem(f, ret, in, method);
 	b = hc_get_buf(type, sizeof(*e));
 	if (!b)
 		return 0;
 	e = (void *)b->data;
 	hc_zero(e);
-	hc_head(&e->h, type, 0, ret);
+	hc_head(&e->h, type, method == HC_IO_URING_METHOD ? HC_F_IO_URING : 0, ret);
 	hc_set_obj(e, &o);
 	e->fd = fd;
 	e->method = method;
 	e->offset = BPF_CORE_READ(f, f_pos);
-	e->thread_start = t->start_boottime;
+	e->thread_start = HC_T(t, start_boottime);
 	e->period = s->t0;
 	if ((o.mode & S_IFMT) != S_IFIFO)
 		hc_put_file_path(b, &e->path, type, f);
@@ -207,6 +267,17 @@ static __noinline int hc_io_op(int fd, s64 ret, bool in, u32 method)
 		s->sent_ops++; /* the totals of the forensic profile are sent as those of the others */
 	hc_send(b, false, type);
 	return 0;
+}
+
+/* The same through a descriptor of the running task. */
+static __always_inline int hc_io_op(int fd, s64 ret, bool in, u32 method)
+{
+	struct file *f;
+
+	if (ret <= 0)
+		return 0;
+	f = hc_file(fd);
+	return f ? hc_io_file(f, fd, ret, in, method) : 0;
 }
 
 #endif

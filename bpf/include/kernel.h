@@ -69,10 +69,26 @@ struct mnt_namespace {
 struct net {
 	struct ns_common ns;
 };
+struct uts_namespace {
+	struct ns_common ns;
+};
+struct ipc_namespace {
+	struct ns_common ns;
+};
+struct cgroup_namespace {
+	struct ns_common ns;
+};
+struct time_namespace {
+	struct ns_common ns;
+};
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 	struct pid_namespace *pid_ns_for_children;
 	struct net *net_ns;
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
+	struct cgroup_namespace *cgroup_ns;
+	struct time_namespace *time_ns_for_children; /* since 5.6 */
 };
 
 struct upid {
@@ -124,6 +140,10 @@ struct address_space {
 };
 struct folio;
 struct page;
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+};
 struct timespec64 {
 	s64 tv_sec;
 	long tv_nsec;
@@ -193,8 +213,18 @@ struct tty_struct {
 	int index;
 	struct tty_driver *driver;
 };
+struct list_head {
+	struct list_head *next;
+};
+struct rlimit {
+	u64 rlim_cur, rlim_max;
+};
 struct signal_struct {
 	atomic_t live;
+	struct list_head thread_head;
+	unsigned int is_child_subreaper : 1;
+	unsigned int has_child_subreaper : 1;
+	struct rlimit rlim[16];
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
@@ -220,6 +250,9 @@ struct task_struct {
 	int tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct list_head children, sibling, thread_node;
+	int exit_state;
+	unsigned int in_execve : 1;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[4];
 	u64 utime, stime;
@@ -411,6 +444,8 @@ struct hc_sys_exit {
 #define S_IFIFO 0010000
 
 #define PF_KTHREAD 0x00200000
+#define PF_EXITING 0x4
+#define PF_IO_WORKER 0x10 /* since 5.12 */
 #define AT_FDCWD -100
 #define EPERM 1
 #define EACCES 13
@@ -437,6 +472,7 @@ struct hc_sys_exit {
 #define MSG_ERRQUEUE 0x2000
 #define ECONNABORTED 103
 
+#define PROC_SUPER_MAGIC 0x9fa0
 #define PIPEFS_MAGIC 0x50495045
 #define SOCKFS_MAGIC 0x534f434b
 

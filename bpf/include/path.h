@@ -18,13 +18,13 @@
  * the descriptor since the call used it; that call is an event of its own. */
 static __always_inline struct file *hc_file(int fd)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct fdtable *fdt = t->files->fdt;
+	struct task_struct *t = hc_current();
+	struct fdtable *fdt = HC_T2(t, files, fdt);
 	struct file *f = NULL;
 
-	if (fd < 0 || (u32)fd >= fdt->max_fds)
+	if (fd < 0 || (u32)fd >= HC_T(fdt, max_fds))
 		return NULL;
-	bpf_probe_read_kernel(&f, sizeof(f), fdt->fd + fd);
+	bpf_probe_read_kernel(&f, sizeof(f), HC_T(fdt, fd) + fd);
 	return f;
 }
 
@@ -122,6 +122,28 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 	return whole;
 }
 
+/* The same walk for kernels before 5.12, which check a global function only when it takes numbers
+ * alone: the buffer is the one of this cpu, whose program is the caller. */
+__noinline u32 hc_walk_old(u64 dentry, u64 vfsmount)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct hc_walk w = {
+		.d = (void *)dentry,
+		.mnt = vfsmount ? (void *)vfsmount - bpf_core_field_offset(struct mount, mnt) : NULL,
+	};
+
+	if (!hc_old)
+		return 1; /* never called; nothing to check */
+	w.b = bpf_map_lookup_elem(&hc_scratch, &cpu);
+	if (!w.b)
+		return 1;
+	w.from = w.b->at;
+	for (int i = 0; i < HC_DEPTH_OLD; i++)
+		if (hc_walk_step(i, &w))
+			break;
+	return !w.whole;
+}
+
 /*
  * Appends the path of (dentry, mnt) to the scratch buffer, leaf first, each component NUL
  * terminated, "/" for the root. The walk crosses mounts up to the root of the mount namespace,
@@ -151,12 +173,21 @@ __noinline u32 hc_walk(struct hc_buf *b, u64 dentry, u64 vfsmount)
 	return !w.whole;
 }
 
+static __always_inline u32 hc_walk_from(struct hc_buf *b, u64 dentry, u64 vfsmount)
+{
+#ifndef HC_OWN_BUF /* an object whose records are built in buffers of its own */
+	if (hc_old)
+		return hc_walk_old(dentry, vfsmount);
+#endif
+	return hc_walk(b, dentry, vfsmount);
+}
+
 static __always_inline void hc_put_path(struct hc_buf *b, struct hc_var *v, u32 type, struct dentry *d, struct vfsmount *vfs)
 {
 	u32 from = b->at;
 
 	v->mark = 0;
-	if (d && vfs && hc_walk(b, (u64)d, (u64)vfs)) {
+	if (d && vfs && hc_walk_from(b, (u64)d, (u64)vfs)) {
 		v->mark = 1;
 		hc_count(HC_TRUNCATED, type);
 	}
@@ -292,16 +323,18 @@ static __always_inline void hc_put_tail(struct hc_buf *b, struct hc_var *v, u32 
 	hc_put_user(b, v, type, end - n, n, n);
 }
 
-/* The directory a relative name starts from: nothing for an absolute one. */
+/* The directory a relative name starts from: nothing for an absolute one, or one that cannot be
+ * read. */
 static __always_inline void hc_put_base(struct hc_buf *b, struct hc_var *v, u32 type, int dfd, const void *name)
 {
 	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
 	struct dentry *d = NULL;
 	struct vfsmount *m = NULL;
 	struct file *f;
-	char c = 0;
+	char c = '/';
 
-	bpf_probe_read_user(&c, 1, name);
+	if (bpf_probe_read_user(&c, 1, name))
+		c = '/';
 	if (c != '/') {
 		if (dfd == AT_FDCWD) {
 			d = BPF_CORE_READ(t, fs, pwd.dentry);

@@ -57,6 +57,40 @@ struct {
 	__type(value, struct hc_sk);
 } hc_sk SEC(".maps");
 
+/* What a new entry holds, for kernels where it is not made by asking for it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__uint(value_size, sizeof(struct hc_sk));
+} hc_sk_none SEC(".maps");
+
+/* What is known of a socket, made when nothing is and make is set. On old kernels it lies in a
+ * hash under the socket's address, and hc_old_gone removes it. */
+static __always_inline struct hc_sk *hc_sk_of(struct sock *sk, bool make)
+{
+	u64 key = (u64)sk;
+	struct hc_sk *s;
+	u32 zero = 0;
+	void *none;
+
+	if (!hc_old)
+		return bpf_sk_storage_get(&hc_sk, sk, NULL, make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	s = bpf_map_lookup_elem(&hc_sk, &key);
+	if (s || !make)
+		return s;
+	none = bpf_map_lookup_elem(&hc_sk_none, &zero);
+	if (!none || bpf_map_update_elem(&hc_sk, &key, none, BPF_NOEXIST))
+		return NULL;
+	return bpf_map_lookup_elem(&hc_sk, &key);
+}
+
+/* The cookie of a socket. Before 5.12 only cgroup programs can have one made: hc_old_cookie. */
+static __always_inline u64 hc_cookie(struct sock *sk)
+{
+	return hc_old ? (u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : bpf_get_socket_cookie(sk);
+}
+
 /* The other end of an unconnected socket. */
 struct hc_peer {
 	u64 addr[2];
@@ -111,13 +145,13 @@ static __always_inline u64 hc_task_cgroup(struct task_struct *t)
 static __always_inline void hc_owner_of(struct hc_owner *o, struct task_struct *t)
 {
 	__builtin_memset(o, 0, sizeof(*o));
-	o->pid = t->tgid;
-	o->tid = t->pid;
+	o->pid = HC_T(t, tgid);
+	o->tid = HC_T(t, pid);
 	o->pstart = hc_pstart(t);
-	o->image = (u32)t->self_exec_id;
-	o->cred = hc_cred_id(t->cred);
+	o->image = (u32)HC_T(t, self_exec_id);
+	o->cred = hc_cred_id(HC_T(t, cred));
 	o->cgroup = hc_task_cgroup(t);
-	o->kthread = !!(t->flags & PF_KTHREAD);
+	o->kthread = !!(HC_T(t, flags) & PF_KTHREAD);
 	bpf_core_read(o->comm, sizeof(o->comm), &t->comm);
 }
 

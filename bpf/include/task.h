@@ -5,9 +5,21 @@
 
 #include "emit.h"
 
+/*
+ * The running task. Before 5.11 the verifier does not know its type, so what is read of a task
+ * that may be the running one is read by HC_T (one field) or HC_T2 (a field of what a field
+ * points to): directly where that is allowed, which costs nothing, else by probing.
+ */
+static __always_inline struct task_struct *hc_current(void)
+{
+	return hc_old ? (struct task_struct *)bpf_get_current_task() : bpf_get_current_task_btf();
+}
+#define HC_T(t_, a_) (hc_old ? BPF_CORE_READ(t_, a_) : (t_)->a_)
+#define HC_T2(t_, a_, b_) (hc_old ? BPF_CORE_READ(t_, a_, b_) : (t_)->a_->b_)
+
 static __always_inline u64 hc_pstart(struct task_struct *t)
 {
-	return t->group_leader->start_boottime;
+	return HC_T2(t, group_leader, start_boottime);
 }
 
 /* Eight ids lie together in struct cred, and so do the five capability sets, in the order of the
@@ -86,17 +98,17 @@ static __noinline u32 hc_cred_id(const struct cred *c)
  * so that its description carries an earlier time than the first record that uses it. */
 static __always_inline void hc_head_task(struct hc_hdr *h, struct task_struct *t, u16 type, u32 flags, s64 ret)
 {
-	h->cred = hc_cred_id(t->cred);
+	h->cred = hc_cred_id(HC_T(t, cred));
 	h->type = type;
 	h->cpu = bpf_get_smp_processor_id();
 	h->ts = bpf_ktime_get_boot_ns();
-	h->tid = t->pid;
-	h->pid = t->tgid;
+	h->tid = HC_T(t, pid);
+	h->pid = HC_T(t, tgid);
 	h->pstart = hc_pstart(t);
-	h->image = (u32)t->self_exec_id;
+	h->image = (u32)HC_T(t, self_exec_id);
 	h->cgroup = 0;
 	h->ret = ret;
-	if (t->flags & PF_KTHREAD)
+	if (HC_T(t, flags) & PF_KTHREAD)
 		flags |= HC_F_KTHREAD;
 	h->flags = flags;
 	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
@@ -106,7 +118,7 @@ static __always_inline void hc_head_task(struct hc_hdr *h, struct task_struct *t
 /* Fills the header for the running task; flags tell the ring (HC_F_CRITICAL). */
 static __always_inline void hc_head(struct hc_hdr *h, u16 type, u32 flags, s64 ret)
 {
-	hc_head_task(h, bpf_get_current_task_btf(), type, flags, ret);
+	hc_head_task(h, hc_current(), type, flags, ret);
 	h->cgroup = bpf_get_current_cgroup_id();
 	h->seq = hc_next_seq(flags & HC_F_CRITICAL);
 }
@@ -218,25 +230,46 @@ static __noinline void *hc_task_by_pid(u32 nr)
  * Written once, it can be compiled for more than one system call table.
  */
 #define HC_SYSCALL(call_) SEC("tp/syscalls/sys_exit_" #call_) int hc_##call_(struct hc_sys_exit *ctx)
+/* A second program at the exit of a call that another file has one for. */
+#define HC_SYSCALL_TOO(call_, as_) SEC("tp/syscalls/sys_exit_" #call_) int hc_##call_##_##as_(struct hc_sys_exit *ctx)
 /* The same at its entry. */
 #define HC_SYSCALL_ENTER(call_) SEC("tp/syscalls/sys_enter_" #call_) int hc_enter_##call_(struct hc_sys_enter *ctx)
+
+#define HC_STACK_SIZE 16384 /* of a thread in the kernel: x86-64, and arm64 with pages of 4 KiB */
 
 /* Argument n of the system call that the running task is leaving, from its saved registers. */
 static __always_inline u64 hc_arg(int n)
 {
-	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *r;
 
+	if (hc_has_regs) {
+		r = (struct pt_regs *)bpf_task_pt_regs(hc_current());
+#if defined(__TARGET_ARCH_x86)
+		switch (n) {
+		case 0: return r->di;
+		case 1: return r->si;
+		case 2: return r->dx;
+		case 3: return r->r10;
+		case 4: return r->r8;
+		}
+		return r->r9;
+#else
+		return n ? r->regs[n] : r->orig_x0; /* regs[0] holds the result by now */
+#endif
+	}
+	/* before 5.15: they lie at the end of the kernel stack */
+	r = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), stack) + HC_STACK_SIZE - bpf_core_type_size(struct pt_regs);
 #if defined(__TARGET_ARCH_x86)
 	switch (n) {
-	case 0: return r->di;
-	case 1: return r->si;
-	case 2: return r->dx;
-	case 3: return r->r10;
-	case 4: return r->r8;
+	case 0: return BPF_CORE_READ(r, di);
+	case 1: return BPF_CORE_READ(r, si);
+	case 2: return BPF_CORE_READ(r, dx);
+	case 3: return BPF_CORE_READ(r, r10);
+	case 4: return BPF_CORE_READ(r, r8);
 	}
-	return r->r9;
+	return BPF_CORE_READ(r, r9);
 #else
-	return n ? r->regs[n] : r->orig_x0; /* regs[0] holds the result by now */
+	return n ? BPF_CORE_READ(r, regs[n]) : BPF_CORE_READ(r, orig_x0);
 #endif
 }
 

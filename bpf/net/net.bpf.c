@@ -406,7 +406,7 @@ static __always_inline struct hc_ev_sock *sock_row(struct sock *sk, u32 dir, int
 
 /* The same for a unix socket, with what is known of the other end. A datagram socket that is not
  * connected has none: to whom it sends is in the call alone. */
-static __noinline int unix_row(struct sock *sk, u32 dir, int ret)
+static __always_inline int unix_row(struct sock *sk, u32 dir, int ret)
 {
 	struct sock *peer = hc_unix_peer(sk);
 	struct hc_ev_sock *e;
@@ -647,7 +647,7 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
  * address hooks below noted it for this thread a moment ago. A program that receives without
  * asking for the sender's address has a peer of zeros.
  */
-static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
+static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	u32 pid = t->tgid, image = (u32)t->self_exec_id, tid = t->pid;
@@ -733,16 +733,27 @@ static __always_inline int udp_used(struct sock *sk, int ret, u32 dir)
 	return 0;
 }
 
+/* Each kind in a frame of its own: kernels before 6.13 allow 512 bytes of stack to all together. */
+static __noinline int unix_used(struct sock *sk, int ret, u32 dir)
+{
+	return stream_used(sk, ret, dir, false);
+}
+
+static __noinline int tcp_used(struct sock *sk, int ret, u32 dir)
+{
+	return stream_used(sk, ret, dir, true);
+}
+
 static __always_inline int used(struct sock *sk, int ret, u32 dir)
 {
 	u16 family = sk->__sk_common.skc_family, proto = sk->sk_protocol;
 
 	if (family == AF_UNIX)
-		return stream_used(sk, ret, dir, false);
+		return unix_used(sk, ret, dir);
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	if (proto == IPPROTO_TCP)
-		return stream_used(sk, ret, dir, true);
+		return tcp_used(sk, ret, dir);
 	if (proto == IPPROTO_UDP)
 		return udp_used(sk, ret, dir);
 	return 0;

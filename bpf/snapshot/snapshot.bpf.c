@@ -12,6 +12,7 @@
  */
 /* A record of an iterator must fit the kernel's buffer of eight pages, or the whole walk fails. */
 #define HC_SEQ_MAX (8 * 4096 - 64)
+#define HC_OWN_BUF
 #define HC_PATH 8192
 #include "../include/io.h"
 #include "../include/sock.h"
@@ -270,9 +271,10 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 	magic = BPF_CORE_READ(i, i_sb, s_magic);
 	if (magic != PIPEFS_MAGIC && magic != SOCKFS_MAGIC)
 		hc_put_file_path(b, &e->path, HC_FILE, f);
-	so = bpf_sock_from_file(f);
-	if (so) {
-		sk = so->sk;
+	if (hc_old) { /* no typed socket: its own walks tell of sockets */
+		so = BPF_CORE_READ(f, private_data);
+		if (magic == SOCKFS_MAGIC)
+			sk = BPF_CORE_READ(so, sk);
 		if (sk)
 			e->cookie = hc_cookie(sk);
 		sk = NULL;
@@ -414,6 +416,28 @@ struct {
 	__type(key, int);
 	__type(value, struct hc_io_told);
 } hc_io_told SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct hc_io_told);
+} hc_io_untold SEC(".maps");
+
+/* The same of one thread; on old kernels in a table that forgets, which costs rows told twice. */
+static __always_inline struct hc_io_told *told_of(struct task_struct *t)
+{
+	struct hc_io_told *none;
+	u32 tid, zero = 0;
+
+	if (!hc_old)
+		return bpf_task_storage_get(&hc_io_told, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	tid = t->pid;
+	none = bpf_map_lookup_elem(&hc_io_untold, &zero);
+	if (none)
+		bpf_map_update_elem(&hc_io_told, &tid, none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&hc_io_told, &tid);
+}
 
 /*
  * Totals that idle threads still hold. The table belongs to its thread, which may be writing it
