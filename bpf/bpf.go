@@ -22,6 +22,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+	"golang.org/x/sys/unix"
 
 	"hindcast/bpf/internal/obj"
 )
@@ -60,8 +61,14 @@ type Set struct {
 	CgroupRoot     string    // where cgroup programs attach: the root of cgroup2
 	Self           uint32    // thread group left out, as the initial pid namespace numbers it
 
-	maps  map[string]*ebpf.Map
-	hooks []*Hook
+	// Books is where the recorder notes what it has stored, once the set is pinned.
+	Books *ebpf.Map
+
+	maps     map[string]*ebpf.Map
+	hooks    []*Hook
+	pins     *pins // nil when nothing is pinned
+	manifest *ebpf.Map
+	types    *btf.Cache // of the kernel, parsed once for all objects
 }
 
 // Shape of a Counters value.
@@ -75,12 +82,14 @@ type Hook struct {
 	Name    string // C name of the program
 	Section string // ELF section: tp_btf/x, tp/syscalls/x, iter/x, cgroup/x
 	Err     error  // why it could not be loaded or attached, nil otherwise
+	Pinned  bool   // its place outlives the recorder
 
 	set   *Set
 	spec  *ebpf.ProgramSpec
 	prog  *ebpf.Program
 	link  io.Closer
 	event *os.File // perf event of a tracepoint; outlives the link
+	id    ebpf.ProgramID
 }
 
 // Load creates the maps and loads every program. It fails only when nothing can work: no BTF, no
@@ -92,7 +101,7 @@ func Load(o Options) (*Set, error) {
 	// Before 5.11 maps are charged to the locked-memory limit. Lifting it needs a capability that
 	// newer kernels do without, so failure shows later, where it matters, or not at all.
 	_ = rlimit.RemoveMemlock()
-	s := &Set{maps: map[string]*ebpf.Map{}, CgroupRoot: o.CgroupRoot}
+	s := &Set{maps: map[string]*ebpf.Map{}, CgroupRoot: o.CgroupRoot, types: btf.NewCache()}
 	self := o.Self
 	who, err := s.whoami()
 	if err != nil {
@@ -162,7 +171,7 @@ func (s *Set) whoami() (uint32, error) {
 			delete(cs.Programs, name)
 		}
 	}
-	c, err := ebpf.NewCollection(cs)
+	c, err := ebpf.NewCollectionWithOptions(cs, ebpf.CollectionOptions{Cache: s.types})
 	if err != nil {
 		return 0, fmt.Errorf("load a first program: %w", err)
 	}
@@ -248,7 +257,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	}
 	// All at once is several times faster, since types are handed to the kernel once; only when
 	// the kernel refuses something is each tried alone.
-	opts := ebpf.CollectionOptions{MapReplacements: own}
+	opts := ebpf.CollectionOptions{MapReplacements: own, Cache: s.types}
 	quiet := opts
 	quiet.Programs.LogDisabled = true // the verifier's log costs a second verification, and more as it grows
 	all, err := ebpf.NewCollectionWithOptions(cs.Copy(), quiet)
@@ -458,5 +467,10 @@ func (s *Set) Close() {
 	}
 	for _, m := range s.maps {
 		m.Close()
+	}
+	s.Books.Close()
+	s.manifest.Close()
+	if s.pins != nil {
+		unix.Close(s.pins.lock)
 	}
 }

@@ -40,6 +40,15 @@ type Options struct {
 	// RingBytes and CriticalBytes are the sizes of the two rings, rounded up to a power of two
 	// of at least a page. Default: 16 MiB and 8 MiB.
 	RingBytes, CriticalBytes int
+	// Pin is the folder of a bpf file system below which the programs of a recording of the whole
+	// host are pinned, so that they go on recording when the recorder is killed and the next
+	// recorder of the same store finds what it missed. Default: /sys/fs/bpf/hindcast.
+	Pin string
+	// NoPin lets everything end with the recorder.
+	NoPin bool
+	// Quota is how many records a second a cgroup may send through the bulk ring, always; what is
+	// above is counted. Default: only while the ring is three quarters full. Negative: no quotas.
+	Quota int
 	// Sweep is the time between two collections of totals that idle threads hold. Default: 1 s.
 	Sweep time.Duration
 	// SegmentBytes and SegmentAge end a segment. Default: 64 MiB and 10 minutes.
@@ -120,7 +129,7 @@ func ringSize(n, standard int) (int, error) {
 
 // config is the hash of what decides which rows are recorded.
 func (o *Options) config() string {
-	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\n",
-		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0))
+	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\nquota %d\n",
+		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0, o.Quota))
 	return hex.EncodeToString(d[:8])
 }

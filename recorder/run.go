@@ -16,7 +16,6 @@ import (
 	"hindcast/recorder/batch"
 	"hindcast/recorder/health"
 	"hindcast/recorder/probe"
-	"hindcast/recorder/ring"
 )
 
 // Result is what a recording came to.
@@ -79,26 +78,30 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 
 // open loads the programs and maps the rings; on failure nothing stays behind.
 func (s *session) open() (err error) {
-	s.set, err = bpf.Load(bpf.Options{
-		BulkBytes: s.o.RingBytes, CriticalBytes: s.o.CriticalBytes, Scoped: s.scoped(), CgroupRoot: probe.CgroupRoot(),
-		Forensic: probe.Profile(s.o.Profile) == probe.Forensic, Leave: probe.Profile(s.o.Profile).Leaves,
-	})
-	if err != nil {
-		return loadError(err)
+	if err := s.inherit(); err != nil {
+		s.close()
+		return err
 	}
-	if s.critical, err = ring.Open(s.set.Critical.FD(), s.o.CriticalBytes); err == nil {
-		if s.bulk, err = ring.Open(s.set.Bulk.FD(), s.o.RingBytes); err == nil {
-			s.poll, err = ring.NewPoller(s.critical, s.bulk)
+	if s.set == nil {
+		if err := s.load(); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		s.close()
-		return &Error{Cause: ErrKernel, Err: err, Text: "cannot read the kernel's rings: " + rootCause(err)}
+	if s.collector == nil {
+		if err := s.openRings(s.o.CriticalBytes, s.o.RingBytes); err != nil {
+			s.close()
+			return &Error{Cause: ErrKernel, Err: err, Text: "cannot read the kernel's rings: " + rootCause(err)}
+		}
+		s.openWriter()
 	}
 	s.probe = probe.New(s.set, probe.Profile(s.o.Profile))
-	s.writer = batch.NewWriter(s.store, s.state)
-	s.collector = batch.NewCollector(s.critical, s.bulk, s.writer)
-	s.collector.Values = s.o.Env
+	return nil
+}
+
+func (s *session) load() (err error) {
+	if s.set, err = bpf.Load(s.o.loadOptions()); err != nil {
+		return loadError(err)
+	}
 	return nil
 }
 
@@ -113,7 +116,9 @@ func (s *session) close() {
 	if s.critical != nil {
 		s.critical.Close()
 	}
-	closeSet(s.set, s.o.Holder)
+	if s.set != nil {
+		closeSet(s.set, s.o.Holder)
+	}
 }
 
 // record is a recording from the first hook to the seal.
@@ -121,13 +126,21 @@ func (s *session) record(ctx context.Context, path string, res Result) (Result, 
 	s.say(health.Starting)
 	s.probe.Attach()
 	s.started = boot()
-	s.ledger.Start = s.started
+	if s.taken == nil {
+		s.ledger.Start = s.started
+		if !s.scoped() {
+			s.pin()
+		}
+	}
 	for _, o := range s.probe.Outcomes() {
 		if !o.Attached {
 			s.o.Logger.Info("hook not attached", "hook", o.Entry.Name, "reason", o.Reason)
 		}
 	}
 	s.opening()
+	if s.taken != nil {
+		s.catchUp()
+	}
 	s.start()
 	s.snapshot()
 
@@ -187,6 +200,13 @@ func (s *session) opening() {
 	s.state.SetCoverage(coverage)
 	for _, r := range coverage {
 		s.collector.Row(r)
+	}
+	for _, r := range s.remarks {
+		s.row(r.action, r.detail, 0, at)
+	}
+	if s.without > 0 {
+		s.row("replaced", "the hooks of a recorder with other options were taken out, and these put in", 0, at)
+		s.collector.Row(health.Row(s.without, at, 0, 0, 0, "downtime", "hooks were replaced, any cpu"))
 	}
 }
 

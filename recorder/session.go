@@ -41,6 +41,11 @@ type session struct {
 	child          *child
 	started        clock.Boot
 
+	taken   *takeover  // what another recorder left, nil when there was nothing
+	keeper  *keeper    // nil when nothing is pinned
+	remarks []remark   // for the first rows
+	without clock.Boot // since when no hooks were in place, because those of another recorder were replaced
+
 	// Of the draining goroutine, and of the caller before start and after it has ended.
 	collector *batch.Collector
 	ledger    health.Ledger
@@ -59,7 +64,11 @@ type session struct {
 	drained chan struct{} // it has ended
 	halt    chan struct{} // ends the walking goroutine
 	walked  chan struct{} // it has ended
+	guarded chan struct{} // the guarding one has
 }
+
+// remark is a recorder row to come.
+type remark struct{ action, detail string }
 
 func (s *session) scoped() bool { return len(s.o.Command) > 0 }
 
@@ -67,8 +76,9 @@ func (s *session) scoped() bool { return len(s.o.Command) > 0 }
 func (s *session) start() {
 	s.news, s.again = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.quit, s.drained = make(chan struct{}), make(chan struct{})
-	s.halt, s.walked = make(chan struct{}), make(chan struct{})
+	s.halt, s.walked, s.guarded = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go s.drain()
+	go s.guard()
 }
 
 // do has the draining goroutine run f.
@@ -94,11 +104,14 @@ func (s *session) doAll() {
 func (s *session) drain() {
 	defer close(s.drained)
 	wait := busyWait
-	next := boot().Add(tickTime)
+	last := boot()
+	next := last.Add(tickTime)
 	for {
 		now := boot()
+		s.stalled(last, now)
+		last = now
+		s.doAll() // before the rings, which have the credentials of what iterators gave
 		n, err := s.collector.Drain(now)
-		s.doAll()
 		s.collector.Emit(now)
 		if now >= next {
 			s.tick(now)
@@ -125,6 +138,18 @@ func (s *session) drain() {
 	}
 }
 
+// longStall is how long the draining goroutine may be away before a row says so.
+const longStall = time.Second
+
+// stalled tells when nobody looked at the rings for long: this process was stopped, frozen or
+// starved, the host slept, or the disk did. What the rings had no room for is in the ledger.
+func (s *session) stalled(since, now clock.Boot) {
+	if d := now.Sub(since); d >= longStall {
+		s.collector.Row(event.Row{TS: now, T0: since, Type: event.Recorder, Flags: event.FlagRecorder, Text: []byte("stalled"), N1: d.Milliseconds(),
+			Text2: fmt.Appendf(nil, "the rings were not read from %s to %s", seconds(since), seconds(now))})
+	}
+}
+
 // tick keeps the books and tells how it goes.
 func (s *session) tick(now clock.Boot) {
 	p := s.books(now)
@@ -148,12 +173,24 @@ func (s *session) read(now clock.Boot) (health.Reading, batch.Progress) {
 	}
 	s.counts = counts
 	p := s.writer.Progress()
-	return health.Reading{At: now, CPU: counts, Missed: s.probe.Missed(nil), Decode: s.collector.Bad, Disk: p.Lost}, p
+	r := health.Reading{At: now, CPU: counts, Missed: s.probe.Missed(nil), Decode: s.collector.Bad, Disk: p.Lost}
+	refused, err := s.set.Refused()
+	if err != nil {
+		s.o.Logger.Error("cannot read the kernel's quotas", "error", err)
+	}
+	if len(refused) > 0 {
+		r.Refused = make(map[health.Refusal]uint64, len(refused))
+		for k, n := range refused {
+			r.Refused[health.Refusal{Cgroup: k.Cgroup, Class: event.Type(k.Type)}] = n
+		}
+	}
+	return r, p
 }
 
 // books writes down what was lost since the last call.
 func (s *session) books(now clock.Boot) batch.Progress {
 	r, p := s.read(now)
+	s.collector.Room(4096) // what the ledger takes for told is in the same batch as the rows
 	for _, row := range s.ledger.Update(r) {
 		s.collector.Row(row)
 	}
@@ -215,7 +252,8 @@ func (s *session) describe() {
 	s.do(func() { s.row(batch.SnapshotBegin, "", 0, begun) })
 	total, whole := 0, false
 	for _, h := range s.probe.Snapshot() {
-		task := probe.Lookup(h.Name).Bits()&(1<<event.Process) != 0
+		e := probe.Lookup(h.Name)
+		task := e != nil && e.Bits()&(1<<event.Process) != 0
 		var n int
 		var err error
 		if task && s.scoped() {
@@ -324,15 +362,24 @@ func (s *session) ancestors(h *bpf.Hook) (int, error) {
 func (s *session) stop(why string) (unaccounted uint64) {
 	close(s.halt)
 	<-s.walked
+	<-s.guarded
 	at := boot()
 	s.do(func() { s.row("stop", why, 0, at) })
+	if err := s.set.Unpin(); err != nil {
+		s.o.Logger.Warn("cannot remove pins", "error", err)
+	}
 	s.probe.Detach() // the rings are drained meanwhile
 	s.sweep()
 	close(s.quit)
 	s.poll.Wake()
 	<-s.drained
 	s.doAll()
+	return s.balance("")
+}
 
+// balance reads what is left when the hooks are out, closes the books and ends the way to the
+// disk. It returns how many records are unaccounted for.
+func (s *session) balance(note string) (unaccounted uint64) {
 	// A hook may still have been running when it was taken out: the sum tells when all is in.
 	for try := 0; s.broken == nil; try++ {
 		now := boot()
@@ -348,7 +395,7 @@ func (s *session) stop(why string) (unaccounted uint64) {
 		time.Sleep(busyWait)
 	}
 	now := boot()
-	s.collector.Finish(now) // all that will be decoded is
+	s.collector.Finish() // all that will be decoded is
 	s.writer.Settle()
 	s.books(now)
 	r, _ := s.read(now)
@@ -357,8 +404,12 @@ func (s *session) stop(why string) (unaccounted uint64) {
 		s.collector.Row(row)
 	}
 	s.collector.Row(batch.ClockRow(readClocks()))
-	s.row("end", fmt.Sprintf("lost %d, own left out %d, cut %d", s.ledger.Lost, r.Total(health.Self), r.Total(health.Truncated)), int64(unaccounted), boot())
-	s.collector.Finish(boot())
+	sum := fmt.Sprintf("lost %d, own left out %d, cut %d", s.ledger.Lost, r.Total(health.Self), r.Total(health.Truncated))
+	if note != "" {
+		sum = note + ": " + sum
+	}
+	s.row("end", sum, int64(unaccounted), boot())
+	s.collector.Finish()
 	s.writer.Close()
 	s.books(boot()) // for the result: what the disk refused at last has no row
 	return unaccounted

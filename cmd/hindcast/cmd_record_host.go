@@ -32,7 +32,7 @@ func record(c *cli.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	opt := recorder.Options{Profile: c.String("profile"), Command: c.Args().Slice(), Version: version, Holder: holder,
+	opt := recorder.Options{Profile: c.String("profile"), Env: c.Bool("env"), Command: c.Args().Slice(), Version: version, Holder: holder,
 		Logger: slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if err := knownProfile(opt.Profile); err != nil {
 		return err
@@ -57,6 +57,13 @@ func record(c *cli.Context, w world) error {
 			return usage("E_FLAG_VALUE", "--"+r.flag+" is between a page and 1 GiB", "")
 		}
 		*r.size = int(n)
+	}
+	if opt.Quota = c.Int("cgroup-quota"); opt.Quota < 0 || opt.Quota == 0 && c.IsSet("cgroup-quota") {
+		return usage("E_FLAG_VALUE", "--cgroup-quota is at least one row a second", "")
+	}
+	opt.Pin, opt.NoPin = c.String("pin"), c.Bool("no-pin")
+	if opt.Pin != "" && opt.NoPin {
+		return usage("E_USAGE", "--pin and --no-pin contradict each other", "")
 	}
 	opt.Dir = c.String("write")
 	if opt.Dir == "" {

@@ -105,10 +105,11 @@ func bench(b *testing.B, recs [][]byte, w *Writer) (rows uint64) {
 	for b.Loop() {
 		c.Stream(recs[i%len(recs)])
 		if i++; i%round == 0 {
-			c.emit(0, math.MaxInt64)
+			c.critical.mark, c.bulk.mark = math.MaxInt64, math.MaxInt64
+			c.Emit(0)
 		}
 	}
-	c.Finish(0)
+	c.Finish()
 	w.Settle()
 	b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "events/s")
 	return uint64(i)

@@ -22,17 +22,34 @@ const (
 
 // slack is how late a record may come out of its ring, compared with its time stamp: the time
 // an interrupt or a descheduled virtual cpu may hold up a program between reading the clock and
-// reserving its place.
+// reserving its place. Within a batch rows are in order of time; those of the last moments before
+// it is cut may be younger than the first ones of the next.
 const slack = clock.Boot(10 * time.Millisecond)
 
-// maxHeld bounds what waits for its order. Beyond it order is given up: readers sort anyway.
-const maxHeld = 32 << 20
+// fullBytes bounds what waits for its order.
+const fullBytes = 16 << 20
 
 // Source is a ring, and how far it was read.
 type Source struct {
 	ring *ring.Ring
 	Seq  ring.Sequence
+	cut  uint64 // up to where batches have it
 	mark clock.Boot
+}
+
+// waits returns how many bytes were read and are in no batch yet.
+func (s *Source) waits() int { return int(s.ring.Position() - s.cut) }
+
+// Keeper notes how far the rings are stored, so that whoever reads them after us neither misses
+// nor repeats a record: a batch holds exactly the records between two positions of each ring.
+type Keeper interface {
+	// Note is called as a batch is cut: the rings are in batches up to the positions. What it
+	// returns goes with the batch.
+	Note(c *event.Columns, critical, bulk uint64) []byte
+	// Intend and Stored are called by the writer's goroutine before and after the batch is
+	// written.
+	Intend(note []byte)
+	Stored(critical, bulk uint64)
 }
 
 // Collector drains rings into batches. It is used by one goroutine.
@@ -41,13 +58,14 @@ type Collector struct {
 	Streamed uint64                // records out of iterators
 	Bad      [event.MaxType]uint64 // records that could not be decoded, of rings and iterators
 	Values   bool                  // keep the values of environments, not the names only; default: names only
+	Keeper   Keeper                // nil: the rings are not held, reading releases them
 
 	critical, bulk *Source
 	order          Order
 	row            event.Row
 	cols           *event.Columns
-	oldest         clock.Boot // when the first row of cols was put there
-	now            clock.Boot
+	since          clock.Boot // when the first row of the batch was noticed
+	quiet          bool       // nothing came at the last look
 	w              *Writer
 	one            func([]byte)
 	own            func(*event.Row)
@@ -56,6 +74,11 @@ type Collector struct {
 // NewCollector drains the two rings into w.
 func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
 	c := &Collector{critical: &Source{ring: critical}, bulk: &Source{ring: bulk}, w: w}
+	for _, s := range []*Source{c.critical, c.bulk} {
+		if s.ring != nil {
+			s.cut = s.ring.Position()
+		}
+	}
 	c.one, c.own = c.decode, c.append
 	return c
 }
@@ -64,70 +87,126 @@ func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
 func (c *Collector) Critical() *Source { return c.critical }
 func (c *Collector) Bulk() *Source     { return c.bulk }
 
-// Drain reads what waits in both rings, critical first, and returns how many records it was.
-// now is the time before the call.
+// Drain reads what waits in both rings and returns how many records it was.
+//
+// The bulk ring is read up to where it was before the critical one was read, and only when that
+// was read to its end: so the credential set of a record, which is described in the critical
+// ring before the record is made, is in the same batch or an earlier one. now is the time before
+// the call.
 func (c *Collector) Drain(now clock.Boot) (n int, err error) {
-	for _, s := range []*Source{c.critical, c.bulk} {
-		var last clock.Boot
-		clear, e := s.ring.Drain(s.ring.Size(), func(rec []byte) {
-			t, cpu, seq := wireHead(rec)
-			if t >= event.MaxType {
-				t = 0
-			}
-			s.Seq.Add(cpu, seq)
-			c.Received[t]++
-			last = max(last, wireTime(rec))
-			c.order.Add(rec)
-			n++
-		})
-		if e != nil && err == nil {
-			err = e
-		}
-		// A ring gives its records in order of reservation: what comes after the last one
-		// cannot be much older.
-		if clear {
-			s.mark = max(s.mark, now)
-		} else {
-			s.mark = max(s.mark, last)
-		}
+	goal := c.bulk.ring.End()
+	n, clear, err := c.drain(c.critical, c.critical.ring.End(), now)
+	if err == nil && (clear || c.bulk.ring.Waiting() > c.bulk.ring.Size()/4) {
+		var more int
+		more, _, err = c.drain(c.bulk, goal, now)
+		n += more
 	}
+	c.quiet = n == 0
 	return n, err
 }
+
+func (c *Collector) drain(s *Source, goal uint64, now clock.Boot) (n int, clear bool, err error) {
+	var last clock.Boot
+	clear, err = s.ring.Drain(goal, func(rec []byte) {
+		t, cpu, seq := wireHead(rec)
+		if t >= event.MaxType {
+			t = 0
+		}
+		s.Seq.Add(cpu, seq)
+		c.Received[t]++
+		last = max(last, wireTime(rec))
+		c.order.Add(rec)
+		n++
+		// A quarter of a ring that is read and not released is a quarter less for bursts.
+		if c.full() || c.Keeper != nil && s.waits() > s.ring.Size()/4 {
+			c.cut()
+		}
+	})
+	// A ring gives its records in order of reservation: what comes after the last one cannot be
+	// much older.
+	if clear {
+		s.mark = max(s.mark, now)
+	} else {
+		s.mark = max(s.mark, last)
+	}
+	return n, clear, err
+}
+
+// rows returns how many rows the batch has so far.
+func (c *Collector) rows() int {
+	n := c.order.Len()
+	if c.cols != nil {
+		n += c.cols.N
+	}
+	return n
+}
+
+func (c *Collector) full() bool { return c.rows() >= fullRows || c.order.Held() >= fullBytes }
 
 // Stream adds a record of an iterator. The record is copied.
 func (c *Collector) Stream(rec []byte) {
 	c.Streamed++
 	c.order.Add(rec)
+	if c.full() {
+		c.cut()
+	}
+}
+
+// Room sees to it that the batch has room for n more rows.
+func (c *Collector) Room(n int) {
+	if c.rows()+n > fullRows {
+		c.cut()
+	}
 }
 
 // Row adds a row made by the recorder; its byte slices are kept.
-func (c *Collector) Row(r event.Row) { c.order.AddRow(r) }
-
-// Emit decodes what is in order by now, and gives batches that are due to the writer.
-func (c *Collector) Emit(now clock.Boot) {
-	before := min(c.critical.mark, c.bulk.mark) - slack
-	if c.order.Held() > maxHeld {
-		before = math.MaxInt64
+func (c *Collector) Row(r event.Row) {
+	c.order.AddRow(r)
+	if c.full() {
+		c.cut()
 	}
-	c.emit(now, before)
-	if c.cols == nil || c.cols.N == 0 {
+}
+
+// Emit decodes what is in order by now, and gives the batch to the writer when it is due.
+func (c *Collector) Emit(now clock.Boot) {
+	c.order.Take(min(c.critical.mark, c.bulk.mark)-slack, c.one, c.own)
+	n := c.rows()
+	if n == 0 {
+		c.since = 0
 		return
 	}
-	age := now.Sub(c.oldest)
-	if age >= anyAfter || age >= someAfter && c.cols.N >= someRows {
-		c.flush()
+	if c.since == 0 {
+		c.since = now
+	}
+	age := now.Sub(c.since)
+	// When it is quiet the ring should be empty for the next burst: the kernel wakes us as it
+	// fills, and takes what is not released for what was not read.
+	room := c.Keeper != nil && c.quiet && (c.critical.waits() > c.critical.ring.Size()/16 || c.bulk.waits() > c.bulk.ring.Size()/16)
+	if age >= anyAfter || age >= someAfter && n >= someRows || room {
+		c.cut()
 	}
 }
 
-// Finish decodes and gives to the writer everything that is held.
-func (c *Collector) Finish(now clock.Boot) {
-	c.emit(now, math.MaxInt64)
-	c.flush()
-}
+// Finish gives to the writer everything that is held.
+func (c *Collector) Finish() { c.cut() }
 
-func (c *Collector) emit(now, before clock.Boot) {
-	c.now = now
-	c.order.Take(before, c.one, c.own)
+// cut decodes everything that was read and gives it to the writer as one batch.
+func (c *Collector) cut() {
+	c.since = 0
+	c.order.Take(math.MaxInt64, c.one, c.own)
+	cols := c.cols
+	if cols == nil || cols.N == 0 {
+		return
+	}
+	c.cols = nil
+	cols.Finish()
+	if c.Keeper == nil {
+		c.w.Put(cols)
+		return
+	}
+	c.critical.cut, c.bulk.cut = c.critical.ring.Position(), c.bulk.ring.Position()
+	note := c.Keeper.Note(cols, c.critical.cut, c.bulk.cut)
+	c.w.put(job{cols, c.Keeper, note, c.critical.cut, c.bulk.cut})
 }
 
 func (c *Collector) decode(rec []byte) {
@@ -143,24 +222,9 @@ func (c *Collector) decode(rec []byte) {
 }
 
 func (c *Collector) append(r *event.Row) {
-	finishImage(r, c.Values)
 	if c.cols == nil {
 		c.cols = c.w.Free()
 	}
-	if c.cols.N == 0 {
-		c.oldest = c.now
-	}
+	finishImage(r, c.Values)
 	c.cols.Append(r)
-	if c.cols.N >= fullRows {
-		c.flush()
-	}
-}
-
-func (c *Collector) flush() {
-	if c.cols == nil || c.cols.N == 0 {
-		return
-	}
-	c.cols.Finish()
-	c.w.Put(c.cols)
-	c.cols = nil
 }

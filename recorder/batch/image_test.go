@@ -111,7 +111,7 @@ func TestCollectorTakesValuesOut(t *testing.T) {
 			r.TS = 2
 			r.Env = []byte(env)
 			c.Row(r)
-			c.Finish(3)
+			c.Finish()
 			w.Close()
 			if len(s.rows) != 2 {
 				t.Fatalf("%s: %d rows came", typ, len(s.rows))

@@ -36,6 +36,9 @@ func (o *Order) AddRow(r event.Row) { o.rows = append(o.rows, r) }
 // Held returns the bytes of the records held.
 func (o *Order) Held() int { return len(o.held) }
 
+// Len returns how many records and rows are held.
+func (o *Order) Len() int { return len(o.index) + len(o.rows) }
+
 // Take gives out what is older than before, in order of time; what has the same time comes in
 // the order in which it was added, rows before records. The record is valid during the call only.
 func (o *Order) Take(before clock.Boot, rec func([]byte), row func(*event.Row)) {

@@ -90,6 +90,21 @@ func sorted[K comparable, V any](m map[K]V, order func(a, b K) int) []K {
 // SetCoverage sets the coverage rows that later segments open with; it keeps them.
 func (s *State) SetCoverage(rows []event.Row) { s.coverage.Store(&rows) }
 
+// Restore sets the credential sets that were described before, and from when on that is the
+// state; the first segment opens with them.
+func (s *State) Restore(creds []event.Row, asOf clock.Boot) {
+	s.creds, s.procs = map[uint32]*event.Row{}, map[key]*event.Row{}
+	for i := range creds {
+		s.creds[creds[i].Cred] = &creds[i]
+	}
+	s.asOf = asOf
+}
+
+// Reset forgets everything but the clock and the coverage, whose rows a new recording replaces.
+func (s *State) Reset() {
+	s.asOf, s.creds, s.procs, s.ended, s.begin, s.seen = 0, nil, nil, [2]map[key]bool{}, 0, 0
+}
+
 // Live returns how many processes are alive as far as is known.
 func (s *State) Live() int { return len(s.procs) }
 

@@ -35,7 +35,7 @@ const depth = 3
 type Writer struct {
 	sink  Sink
 	state *State
-	in    chan *event.Columns
+	in    chan job
 	free  chan *event.Columns
 	done  chan struct{}
 
@@ -64,7 +64,7 @@ type entry struct {
 
 // NewWriter starts the goroutine; Close ends it. state may be nil.
 func NewWriter(sink Sink, state *State) *Writer {
-	w := &Writer{sink: sink, state: state, in: make(chan *event.Columns, depth), free: make(chan *event.Columns, depth+2), done: make(chan struct{})}
+	w := &Writer{sink: sink, state: state, in: make(chan job, depth), free: make(chan *event.Columns, depth+2), done: make(chan struct{})}
 	for range cap(w.free) {
 		w.free <- &event.Columns{}
 	}
@@ -75,10 +75,20 @@ func NewWriter(sink Sink, state *State) *Writer {
 // Free returns empty columns, waiting for the disk when all are in use.
 func (w *Writer) Free() *event.Columns { return <-w.free }
 
+// job is a batch, and what it holds of the rings when somebody keeps books of that.
+type job struct {
+	cols           *event.Columns
+	keeper         Keeper
+	note           []byte
+	critical, bulk uint64
+}
+
 // Put gives finished columns to the writer, which returns them to Free.
-func (w *Writer) Put(c *event.Columns) {
+func (w *Writer) Put(c *event.Columns) { w.put(job{cols: c}) }
+
+func (w *Writer) put(j job) {
 	w.busy.Add(1)
-	w.in <- c
+	w.in <- j
 }
 
 // Settle waits until everything that was put was written or refused.
@@ -95,6 +105,13 @@ func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
+}
+
+// Resume goes on counting where another recorder ended: what it could not write.
+func (w *Writer) Resume(lost [event.MaxType]uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now.Lost = lost
 }
 
 // Lost returns, once, the ledger rows of batches that were refused, added up.
@@ -116,13 +133,13 @@ func (w *Writer) run() {
 	dirty := false
 	for {
 		select {
-		case c, ok := <-w.in:
+		case j, ok := <-w.in:
 			if !ok {
 				return
 			}
-			dirty = w.write(c) || dirty
-			c.Reset()
-			w.free <- c
+			dirty = w.write(j) || dirty
+			j.cols.Reset()
+			w.free <- j.cols
 		case <-tick.C:
 			if !dirty {
 				continue
@@ -141,8 +158,13 @@ func (w *Writer) run() {
 	}
 }
 
-func (w *Writer) write(c *event.Columns) bool {
+func (w *Writer) write(j job) bool {
 	defer w.busy.Done()
+	c := j.cols
+	if j.keeper != nil {
+		j.keeper.Intend(j.note)
+		defer j.keeper.Stored(j.critical, j.bulk)
+	}
 	err := w.sink.Append(c)
 	stats := w.sink.Stats()
 	if w.state != nil {

@@ -4,7 +4,7 @@
 // those counters, of the kernel's own count of skipped programs, and of the recorder's failures
 // into ledger rows, and at the end proves that nothing is missing from the sum:
 //
-//	seen = received + ring_full + nested          for every event type
+//	seen = received + ring_full + nested + quota      for every event type
 //
 // Words: seen is every record that the kernel half made; received is every record that came out
 // of a ring; lost is a record that nobody will read, with its cause; unaccounted is what is left

@@ -1,7 +1,10 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
@@ -45,13 +48,22 @@ type Miss struct {
 	Count uint64
 }
 
-// Reading is all counters at one moment. Every count is a total since the start.
+// Refusal is whose records of which event were refused by a quota. Cgroup 0 is all that found no
+// room in the kernel's table.
+type Refusal struct {
+	Cgroup uint64
+	Class  event.Type
+}
+
+// Reading is all counters at one moment. Every count is a total since the programs were loaded,
+// whoever recorded since.
 type Reading struct {
-	At     clock.Boot
-	CPU    []Counts
-	Missed []Miss
-	Decode [event.MaxType]uint64 // records that are not what the catalogue says, by claimed type
-	Disk   [event.MaxType]uint64 // rows that could not be written
+	At      clock.Boot
+	CPU     []Counts
+	Missed  []Miss
+	Decode  [event.MaxType]uint64 // records that are not what the catalogue says, by claimed type
+	Disk    [event.MaxType]uint64 // rows that could not be written
+	Refused map[Refusal]uint64    // sums up to Quota of CPU
 }
 
 // Sum adds a counter up over all cpus.
@@ -80,6 +92,22 @@ type Ledger struct {
 	last   Reading
 	missed map[string]uint64
 }
+
+// Told is what ledger rows were made of already.
+type Told struct {
+	Last   Reading
+	Missed map[string]uint64
+}
+
+// Told returns what a recorder needs to know that goes on with the same programs.
+func (l *Ledger) Told() Told {
+	t := Told{l.last, maps.Clone(l.missed)}
+	t.Last.Missed = nil
+	return t
+}
+
+// Resume goes on where another recorder ended.
+func (l *Ledger) Resume(t Told) { l.last, l.missed = t.Last, t.Missed }
 
 // Update returns ledger rows for what has grown since the last call.
 func (l *Ledger) Update(now Reading) []event.Row {
@@ -115,6 +143,16 @@ func (l *Ledger) Update(now Reading) []event.Row {
 			}
 		}
 	}
+	whose := slices.SortedFunc(maps.Keys(now.Refused), func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Cgroup, b.Cgroup), cmp.Compare(a.Class, b.Class))
+	})
+	for _, who := range whose {
+		n := len(rows)
+		add(0, who.Class, now.Refused[who]-l.last.Refused[who], "quota", "any cpu", true)
+		if len(rows) > n {
+			rows[n].Cgroup = who.Cgroup
+		}
+	}
 	for t := range event.Type(event.MaxType) {
 		add(0, t, now.Decode[t]-l.last.Decode[t], "decode", "any cpu", true)
 		add(0, t, now.Disk[t]-l.last.Disk[t], "disk", "any cpu", true)
@@ -144,7 +182,7 @@ type Gaps struct {
 func (l *Ledger) Reconcile(now Reading, received *[event.MaxType]uint64, gaps ...Gaps) (rows []event.Row, unaccounted uint64) {
 	for t := range event.Type(event.MaxType) {
 		seen := now.Sum(Seen, t)
-		told := received[t] + now.Sum(RingFull, t) + now.Sum(Nested, t)
+		told := received[t] + now.Sum(RingFull, t) + now.Sum(Nested, t) + now.Sum(Quota, t)
 		switch {
 		case seen > told:
 			rows = append(rows, Row(l.Start, now.At, 0, t, seen-told, "unaccounted", fmt.Sprintf("%d made, %d received or known lost", seen, told)))
@@ -154,6 +192,17 @@ func (l *Ledger) Reconcile(now Reading, received *[event.MaxType]uint64, gaps ..
 			unaccounted += told - seen
 		}
 	}
+	refused := [event.MaxType]uint64{}
+	for who, n := range now.Refused {
+		refused[who.Class%event.MaxType] += n
+	}
+	for t, n := range refused {
+		if all := now.Sum(Quota, event.Type(t)); n != all {
+			d := max(n, all) - min(n, all)
+			rows = append(rows, Row(l.Start, now.At, 0, event.Type(t), d, "unaccounted", fmt.Sprintf("%d refused by quotas, %d of known cgroups", all, n)))
+			unaccounted += d
+		}
+	}
 	var holes uint64
 	for _, g := range gaps {
 		for cpu, missing := range g.CPU {
@@ -161,7 +210,7 @@ func (l *Ledger) Reconcile(now Reading, received *[event.MaxType]uint64, gaps ..
 			if cpu < len(now.CPU) {
 				for t := range event.Type(event.MaxType) {
 					if e := event.ByID(t); e != nil && e.Ring == g.Ring {
-						known += now.CPU[cpu][RingFull][t]
+						known += now.CPU[cpu][RingFull][t] + now.CPU[cpu][Quota][t]
 					}
 				}
 			}

@@ -19,9 +19,9 @@ const (
 	headerSize = 8
 )
 
-// release is how many bytes are read before the kernel is told: it looks at the position on
+// chunk is how many bytes are read before the kernel is told: it looks at the position on
 // every reserve, so telling it of every record would bounce a cache line per record.
-const release = 64 << 10
+const chunk = 64 << 10
 
 // ErrCorrupt means that a length in the ring cannot be true. Reading on is not possible.
 var ErrCorrupt = errors.New("ring buffer is corrupt")
@@ -32,6 +32,8 @@ type Ring struct {
 	data               []byte  // the ring twice in a row, so that no record wraps
 	mask               uint64
 	fd                 int
+	read               uint64 // how far records were handed out
+	hold               bool
 
 	unmap [][]byte
 }
@@ -59,37 +61,56 @@ func Open(fd int, size int) (*Ring, error) {
 
 // over is a Ring over memory laid out as the kernel does.
 func over(consumer, producer, data []byte) *Ring {
-	return &Ring{
+	r := &Ring{
 		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
 		producer: (*uint64)(unsafe.Pointer(&producer[0])),
 		data:     data,
 		mask:     uint64(len(data)/2 - 1),
 		fd:       -1,
 	}
+	r.read = atomic.LoadUint64(r.consumer)
+	return r
 }
+
+// Hold keeps what is read in the ring until Release: whoever opens the ring after us finds it.
+// From is where to begin, when an earlier reader got further than it released.
+func (r *Ring) Hold(from uint64) {
+	r.hold = true
+	if from > r.read && from <= atomic.LoadUint64(r.producer) {
+		r.read = from
+		r.Release(from)
+	}
+}
+
+// Release gives the ring's room up to a position back to the kernel. It may be called by another
+// goroutine than the reader's.
+func (r *Ring) Release(to uint64) { atomic.StoreUint64(r.consumer, to) }
+
+// Position returns how far the ring was read: bytes since its creation. During a call of Drain's
+// function it is the end of the record handed out.
+func (r *Ring) Position() uint64 { return r.read }
+
+// End returns the end of what was reserved so far.
+func (r *Ring) End() uint64 { return atomic.LoadUint64(r.producer) }
 
 // Size returns the bytes the ring holds.
 func (r *Ring) Size() int { return int(r.mask + 1) }
 
 // Waiting returns the bytes not read yet, headers included.
 func (r *Ring) Waiting() int {
-	return int(atomic.LoadUint64(r.producer) - atomic.LoadUint64(r.consumer))
+	return int(atomic.LoadUint64(r.producer) - r.read)
 }
 
-// Drain hands out waiting records in the order they were reserved, until about limit bytes
-// were read. The slice given to f is the kernel's memory and valid during the call only.
+// Drain hands out waiting records in the order they were reserved, up to the given position,
+// which is an earlier End. The slice given to f is the kernel's memory and valid during the call
+// only.
 //
-// It returns true when everything reserved before the call has been handed out. False means
-// that the limit was reached, or that an older record is still being written: the kernel gives
-// records in order of reservation, so those behind it wait for the next call.
-func (r *Ring) Drain(limit int, f func(rec []byte)) (clear bool, err error) {
-	start := atomic.LoadUint64(r.consumer)
-	goal := atomic.LoadUint64(r.producer)
-	pos, told := start, start
+// It returns true when everything before that has been handed out. False means that an older
+// record is still being written: the kernel gives records in order of reservation, so those
+// behind it wait for the next call.
+func (r *Ring) Drain(goal uint64, f func(rec []byte)) (clear bool, err error) {
+	pos, told := r.read, r.read
 	for pos < goal {
-		if pos-start >= uint64(limit) {
-			break
-		}
 		at := pos & r.mask
 		word := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
 		if word&busyBit != 0 {
@@ -101,17 +122,18 @@ func (r *Ring) Drain(limit int, f func(rec []byte)) (clear bool, err error) {
 			err = fmt.Errorf("%w: record of %d bytes at %d, %d are there", ErrCorrupt, n, pos, goal-pos)
 			break
 		}
+		pos += step
+		r.read = pos
 		if word&discardBit == 0 {
 			f(r.data[at+headerSize : at+headerSize+n : at+headerSize+n])
 		}
-		pos += step
-		if pos-told >= release {
-			atomic.StoreUint64(r.consumer, pos)
+		if !r.hold && pos-told >= chunk {
+			r.Release(pos)
 			told = pos
 		}
 	}
-	if pos != told {
-		atomic.StoreUint64(r.consumer, pos)
+	if !r.hold && pos != told {
+		r.Release(pos)
 	}
 	return pos >= goal, err
 }

@@ -50,9 +50,9 @@ func (f *fake) put(b []byte) {
 	f.word(at, uint32(len(b)))
 }
 
-func collect(t *testing.T, r *Ring, limit int) (got []string, clear bool) {
+func collect(t *testing.T, r *Ring, goal uint64) (got []string, clear bool) {
 	t.Helper()
-	clear, err := r.Drain(limit, func(b []byte) { got = append(got, string(b)) })
+	clear, err := r.Drain(goal, func(b []byte) { got = append(got, string(b)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestDrainGivesRecordsInOrderAroundTheEnd(t *testing.T) {
 		for i := range 7 {
 			f.put(fmt.Appendf(nil, "record %d %d %0*d", round, i, i*31, 0))
 		}
-		got, clear := collect(t, f.Ring, 1<<20)
+		got, clear := collect(t, f.Ring, f.End())
 		if len(got) != 7 || !clear {
 			t.Fatalf("round %d: %d records, clear %v", round, len(got), clear)
 		}
@@ -87,28 +87,56 @@ func TestDrainStopsAtARecordBeingWritten(t *testing.T) {
 	f.put([]byte("first"))
 	at := f.reserve(6, busyBit)
 	f.put([]byte("third"))
-	got, clear := collect(t, f.Ring, 1<<20)
+	got, clear := collect(t, f.Ring, f.End())
 	if fmt.Sprint(got) != "[first]" || clear {
 		t.Fatalf("got %v, clear %v", got, clear)
 	}
 	copy(f.data[at+headerSize:], "second")
 	f.word(at, 6)
-	if got, clear = collect(t, f.Ring, 1<<20); fmt.Sprint(got) != "[second third]" || !clear {
+	if got, clear = collect(t, f.Ring, f.End()); fmt.Sprint(got) != "[second third]" || !clear {
 		t.Fatalf("got %v, clear %v", got, clear)
 	}
 }
 
-func TestDrainSkipsDiscardedAndKeepsToTheLimit(t *testing.T) {
+func TestDrainSkipsDiscardedAndKeepsToTheGoal(t *testing.T) {
 	f := newFake(4096)
 	f.put([]byte("kept"))
+	first := f.End()
 	f.reserve(16, discardBit)
 	f.put([]byte("kept too"))
-	got, clear := collect(t, f.Ring, 12) // the first takes 16 with its header
-	if fmt.Sprint(got) != "[kept]" || clear {
+	got, clear := collect(t, f.Ring, first)
+	if fmt.Sprint(got) != "[kept]" || !clear || f.Position() != first {
 		t.Fatalf("got %v, clear %v", got, clear)
 	}
-	if got, clear = collect(t, f.Ring, 1<<20); fmt.Sprint(got) != "[kept too]" || !clear {
+	if got, clear = collect(t, f.Ring, f.End()); fmt.Sprint(got) != "[kept too]" || !clear {
 		t.Fatalf("got %v, clear %v", got, clear)
+	}
+}
+
+// What was read and not released is still there for the next reader, from wherever it begins.
+func TestHeldRecordsStayUntilReleased(t *testing.T) {
+	f := newFake(4096)
+	f.Hold(0)
+	f.put([]byte("stored"))
+	stored := f.End()
+	f.put([]byte("read"))
+	if got, _ := collect(t, f.Ring, f.End()); fmt.Sprint(got) != "[stored read]" {
+		t.Fatalf("got %v", got)
+	}
+	if f.Waiting() != 0 || *f.consumer != 0 {
+		t.Fatalf("%d wait, released up to %d", f.Waiting(), *f.consumer)
+	}
+	f.Release(stored)
+	next := &Ring{consumer: f.consumer, producer: f.producer, data: f.data, mask: f.mask, read: *f.consumer}
+	next.Hold(0)
+	if got, _ := collect(t, next, next.End()); fmt.Sprint(got) != "[read]" {
+		t.Fatalf("the next reader got %v", got)
+	}
+	// the one before had noted that it stored more than it released
+	late := &Ring{consumer: f.consumer, producer: f.producer, data: f.data, mask: f.mask, read: *f.consumer}
+	late.Hold(f.End())
+	if got, clear := collect(t, late, late.End()); len(got) != 0 || !clear || *f.consumer != f.End() {
+		t.Fatalf("got %v", got)
 	}
 }
 
@@ -119,7 +147,7 @@ func TestDrainRefusesImpossibleLength(t *testing.T) {
 		at := f.reserve(8, 0)
 		f.word(at, n)
 		n := 0
-		_, err := f.Drain(1<<20, func([]byte) { n++ })
+		_, err := f.Drain(f.End(), func([]byte) { n++ })
 		if !errors.Is(err, ErrCorrupt) || n != 1 {
 			t.Errorf("got %v after %d records", err, n)
 		}
@@ -135,7 +163,7 @@ func TestDrainAllocatesNothing(t *testing.T) {
 		for range 100 {
 			f.put(b)
 		}
-		f.Drain(1<<20, count)
+		f.Drain(f.End(), count)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -209,7 +237,7 @@ func TestKernelRing(t *testing.T) {
 			t.Fatalf("round %d: woken %v, %v", round, woken, err)
 		}
 		n := 0
-		clear, err := r.Drain(1<<20, func(b []byte) {
+		clear, err := r.Drain(r.End(), func(b []byte) {
 			n++
 			if len(b) != 16 || binary.LittleEndian.Uint64(b) != 0x1234 || binary.LittleEndian.Uint64(b[8:]) != 0x5678 {
 				t.Errorf("record % x", b)
@@ -221,7 +249,7 @@ func TestKernelRing(t *testing.T) {
 	}
 	send(200) // more than fit: the ring must be readable after overflow
 	n := 0
-	if _, err := r.Drain(1<<20, func([]byte) { n++ }); err != nil || n != size/24 {
+	if _, err := r.Drain(r.End(), func([]byte) { n++ }); err != nil || n != size/24 {
 		t.Fatalf("%d records of a full ring, %v", n, err)
 	}
 	poll.Wait(0) // the wake-ups of what was read

@@ -4,23 +4,30 @@ package ring
 // counts its own from 0. Records of one cpu can arrive out of order (an interrupt made one while
 // another was being filled), so a hole that is filled later is no loss.
 type Sequence struct {
-	cpus []span
+	cpus []Span
 }
 
-type span struct {
-	end  uint64 // one more than the largest number seen
-	seen uint64 // how many were seen
+// Span is how far the numbers of one cpu went.
+type Span struct {
+	End  uint64 // one more than the largest number seen
+	Seen uint64 // how many were seen
 }
+
+// Spans returns a copy of how far each cpu went; Resume goes on from there.
+func (s *Sequence) Spans() []Span { return append([]Span(nil), s.cpus...) }
+
+// Resume goes on where another reader of the ring ended.
+func (s *Sequence) Resume(cpus []Span) { s.cpus = append([]Span(nil), cpus...) }
 
 // Add notes the number of a record.
 func (s *Sequence) Add(cpu uint16, seq uint64) {
 	for int(cpu) >= len(s.cpus) {
-		s.cpus = append(s.cpus, span{})
+		s.cpus = append(s.cpus, Span{})
 	}
 	c := &s.cpus[cpu]
-	c.seen++
-	if seq >= c.end {
-		c.end = seq + 1
+	c.Seen++
+	if seq >= c.End {
+		c.End = seq + 1
 	}
 }
 
@@ -30,8 +37,8 @@ func (s *Sequence) CPUs() int { return len(s.cpus) }
 // Missing returns how many records of the cpu with numbers below the largest seen have not
 // arrived. What was lost after the last arrival is not known here.
 func (s *Sequence) Missing(cpu int) uint64 {
-	if cpu >= len(s.cpus) || s.cpus[cpu].seen >= s.cpus[cpu].end {
+	if cpu >= len(s.cpus) || s.cpus[cpu].Seen >= s.cpus[cpu].End {
 		return 0
 	}
-	return s.cpus[cpu].end - s.cpus[cpu].seen
+	return s.cpus[cpu].End - s.cpus[cpu].Seen
 }

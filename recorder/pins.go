@@ -1,0 +1,355 @@
+//go:build linux && (amd64 || arm64)
+
+package recorder
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hindcast/bpf"
+	"hindcast/format/clock"
+	"hindcast/format/event"
+	"hindcast/recorder/batch"
+	"hindcast/recorder/health"
+	"hindcast/recorder/probe"
+	"hindcast/recorder/ring"
+)
+
+// PinRoot is where pins go: one folder for each store.
+const PinRoot = "/sys/fs/bpf/hindcast"
+
+const bpffs = "/sys/fs/bpf"
+
+// takeover is what a recorder found that goes on where another ended.
+type takeover struct {
+	m              bpf.Manifest
+	books          *books
+	critical, bulk uint64 // ends of the rings when they were found
+	found          clock.Boot
+}
+
+// pinFolder names the folder of this store's pins.
+func (o *Options) pinFolder() string {
+	dir, err := filepath.Abs(o.Dir)
+	if err == nil {
+		if real, e := filepath.EvalSymlinks(dir); e == nil {
+			dir = real
+		}
+	}
+	d := sha256.Sum256([]byte(dir))
+	root := o.Pin
+	if root == "" {
+		root = PinRoot
+	}
+	return filepath.Join(root, hex.EncodeToString(d[:8]))
+}
+
+// loadOptions says how the programs are to be loaded.
+func (o *Options) loadOptions() bpf.Options {
+	return bpf.Options{
+		BulkBytes: o.RingBytes, CriticalBytes: o.CriticalBytes, Scoped: len(o.Command) > 0, CgroupRoot: probe.CgroupRoot(),
+		Forensic: probe.Profile(o.Profile) == probe.Forensic, Leave: probe.Profile(o.Profile).Leaves, Quota: o.Quota,
+	}
+}
+
+// digest stands for programs and options that a successor must share.
+func (o *Options) digest() (string, error) {
+	d, err := bpf.Digest(o.loadOptions())
+	return d + " " + o.Profile, err
+}
+
+// inherit looks for what a recorder of this store left running in the kernel. With the same
+// programs and options it is taken over; with others, what waits is stored and the hooks are
+// taken out, and s goes on as if there had been nothing.
+func (s *session) inherit() error {
+	if s.scoped() {
+		return nil // a command's recording ends with it; what the host's left is none of its business
+	}
+	dir := s.o.pinFolder()
+	m, live, err := bpf.ReadManifest(dir)
+	if live {
+		return &Error{Cause: ErrOutput, Err: bpf.ErrPinned, Text: fmt.Sprintf("process %d records into %s already", m.PID, s.o.Dir)}
+	}
+	if err != nil {
+		if !errors.Is(err, bpf.ErrNoPins) {
+			s.lostPins(dir, err)
+		}
+		return nil
+	}
+	digest, err := s.o.digest()
+	if err != nil {
+		return loadError(err)
+	}
+	same := m.Digest == digest && m.Boot == line("/proc/sys/kernel/random/boot_id") && !s.o.NoPin
+	old := s
+	if !same {
+		old = &session{o: s.o, store: s.store, state: s.state}
+	}
+	if err := old.takeOver(dir); err != nil {
+		if old.writer != nil {
+			old.writer.Close()
+		}
+		old.close()
+		*old = session{o: s.o, store: s.store, state: s.state, remarks: s.remarks}
+		s.state.Reset()
+		s.lostPins(dir, err)
+		return nil
+	}
+	if same {
+		return nil
+	}
+	return s.replace(old)
+}
+
+// lostPins says that what was left could not be used; it is removed.
+func (s *session) lostPins(dir string, err error) {
+	s.o.Logger.Error("what an earlier recorder left running cannot be taken over and is removed", "pins", dir, "error", err)
+	s.remarks = append(s.remarks, remark{"pins-lost", fmt.Sprintf("what an earlier recorder left running could not be taken over: %v", err)})
+	if err := bpf.RemovePins(dir); err != nil {
+		s.o.Logger.Error("cannot remove pins", "pins", dir, "error", err)
+	}
+}
+
+// takeOver opens the pinned programs and goes on with the books.
+func (s *session) takeOver(dir string) error {
+	set, m, err := bpf.Adopt(dir)
+	if err != nil {
+		return err
+	}
+	s.set = set
+	if err := s.openRings(m.Critical, m.Bulk); err != nil {
+		return err
+	}
+	newer, older, err := readBooks(set.Books)
+	if err != nil {
+		return err
+	}
+	b, err := settle(s.o.Dir, newer, older, s.critical.Position(), s.bulk.Position())
+	if err != nil {
+		return err
+	}
+	s.critical.Hold(b.Critical)
+	s.bulk.Hold(b.Bulk)
+	s.taken = &takeover{m, b, s.critical.End(), s.bulk.End(), boot()}
+	s.openWriter()
+	s.collector.Received, s.collector.Bad = b.Received, b.Bad
+	s.collector.Critical().Seq.Resume(b.CritSeq)
+	s.collector.Bulk().Seq.Resume(b.BulkSeq)
+	s.ledger.Start = b.Started
+	s.ledger.Resume(b.Told)
+	s.writer.Resume(b.Disk)
+	creds, err := set.Creds()
+	if err != nil {
+		return err
+	}
+	rows := make([]event.Row, 0, len(creds))
+	for id, k := range creds {
+		if r, ok := credRow(id, k); ok {
+			rows = append(rows, r)
+		}
+	}
+	at := b.At
+	if at == 0 {
+		at = s.taken.found
+	}
+	s.state.Restore(rows, at)
+	s.keep()
+	if newer != nil {
+		s.keeper.ordinal = newer.Ordinal
+		s.keeper.turn = b.slot // the first note goes into the other entry
+	}
+	s.keeper.begin()
+	m.PID = os.Getpid()
+	if err := set.Renew(m); err != nil {
+		s.o.Logger.Warn("cannot renew the manifest of the pins", "error", err)
+	}
+	return nil
+}
+
+// keep starts the books.
+func (s *session) keep() {
+	s.keeper = newKeeper(s.set.Books, s.critical, s.bulk, s.o.Logger, func(b *books) {
+		b.Received, b.Bad, b.Disk = s.collector.Received, s.collector.Bad, s.writer.Progress().Lost
+		b.CritSeq, b.BulkSeq = s.collector.Critical().Seq.Spans(), s.collector.Bulk().Seq.Spans()
+		b.Started, b.Told = s.ledger.Start, s.ledger.Told()
+	})
+	s.collector.Keeper = s.keeper
+}
+
+// credRow makes the row of a credential set from its key in the kernel's table.
+func credRow(id uint32, k []byte) (event.Row, bool) {
+	if len(k) != 80 {
+		return event.Row{}, false
+	}
+	u32 := func(at int) int64 { return int64(binary.NativeEndian.Uint32(k[at:])) }
+	u64 := func(at int) int64 { return int64(binary.NativeEndian.Uint64(k[at:])) }
+	return event.Row{
+		Type: event.Cred, Flags: event.FlagCritical | event.FlagSnapshot | event.FlagRecorder, Cred: id,
+		N1: u32(0), N5: u32(4), N3: u32(8), N7: u32(12), N2: u32(16), N6: u32(20), N4: u32(24), N8: u32(28),
+		N10: u64(40), N9: u64(48), N11: u64(56), Op: uint32(u32(72)), N12: u32(76),
+	}, true
+}
+
+// catchUp stores what waited in the rings when they were found, and tells what is known of the
+// time without a recorder.
+func (s *session) catchUp() {
+	t := s.taken
+	before := total(&s.collector.Received)
+	for end := time.Now().Add(2 * time.Second); s.broken == nil; {
+		now := boot()
+		_, err := s.collector.Drain(now)
+		if err != nil {
+			s.broken = err
+		}
+		s.collector.Emit(now)
+		if s.critical.Position() >= t.critical && s.bulk.Position() >= t.bulk || time.Now().After(end) {
+			break
+		}
+		time.Sleep(time.Millisecond) // a record is still being written
+	}
+	waited := total(&s.collector.Received) - before
+	lost := s.ledger.Lost
+	s.books(boot())
+	lost = s.ledger.Lost - lost
+	since := t.books.At
+	if since == 0 {
+		since = t.books.Started
+	}
+	now := boot()
+	s.collector.Row(event.Row{TS: now, T0: since, Type: event.Recorder, Flags: event.FlagRecorder, Text: []byte("resumed"), N1: int64(waited),
+		Text2: fmt.Appendf(nil, "recorder %d ended without a word after %s of boot time; %d records waited, %d were lost until %s", t.m.PID, seconds(since), waited, lost, seconds(now))})
+}
+
+func seconds(t clock.Boot) string { return fmt.Sprintf("%d.%06d s", t/1e9, t%1e9/1e3) }
+
+func total(n *[event.MaxType]uint64) (sum uint64) {
+	for _, v := range n {
+		sum += v
+	}
+	return sum
+}
+
+// replace stores what waits in the rings of another set of programs and takes its hooks out. The
+// new programs are loaded before, so that little time goes by without any.
+func (s *session) replace(old *session) error {
+	defer old.close()
+	if err := s.load(); err != nil {
+		return err
+	}
+	old.probe = probe.New(old.set, probe.Profile(s.o.Profile))
+	old.probe.Attach() // they are
+	old.started = boot()
+	old.catchUp()
+	out := boot()
+	if err := old.set.Unpin(); err != nil {
+		s.o.Logger.Warn("cannot remove pins", "error", err)
+	}
+	old.set.Detach()
+	old.balance("replaced by a recorder with other options")
+	s.state.Reset()
+	if err := s.store.Roll(); err != nil {
+		s.o.Logger.Warn("cannot seal the segment of the recorder before", "error", err)
+	}
+	s.without = out
+	return nil
+}
+
+// pin lets the programs outlive this process.
+func (s *session) pin() {
+	why := func() error {
+		if s.o.NoPin {
+			return errors.New("not wanted")
+		}
+		if s.o.Pin == "" {
+			if err := bpf.MountFS(bpffs); err != nil {
+				return err
+			}
+		}
+		digest, err := s.o.digest()
+		if err != nil {
+			return err
+		}
+		abs, _ := filepath.Abs(s.o.Dir)
+		return s.set.Pin(s.o.pinFolder(), bpf.Manifest{Digest: digest, Boot: line("/proc/sys/kernel/random/boot_id"), Store: abs, PID: os.Getpid(),
+			Bulk: s.o.RingBytes, Critical: s.o.CriticalBytes}, booksSize())
+	}()
+	if why != nil {
+		s.remarks = append(s.remarks, remark{"not-pinned", fmt.Sprintf("when this recorder is killed nothing is recorded until the next one starts: %v", why)})
+		if !s.o.NoPin {
+			s.o.Logger.Warn("cannot pin: when this recorder is killed nothing is recorded until the next one starts", "error", why)
+		}
+		return
+	}
+	s.critical.Hold(0)
+	s.bulk.Hold(0)
+	s.keep()
+	s.keeper.begin()
+}
+
+// openRings maps the rings of the set.
+func (s *session) openRings(critical, bulk int) (err error) {
+	if s.critical, err = ring.Open(s.set.Critical.FD(), critical); err == nil {
+		if s.bulk, err = ring.Open(s.set.Bulk.FD(), bulk); err == nil {
+			s.poll, err = ring.NewPoller(s.critical, s.bulk)
+		}
+	}
+	return err
+}
+
+// openWriter starts the way to the disk.
+func (s *session) openWriter() {
+	s.writer = batch.NewWriter(s.store, s.state)
+	s.collector = batch.NewCollector(s.critical, s.bulk, s.writer)
+	s.collector.Values = s.o.Env
+}
+
+// guardTime is how often the recording itself is looked after.
+const guardTime = time.Second
+
+// guard looks every second whether the hooks are in their places and the pins are there, and
+// mends what is not. What the hooks would have told meanwhile has a ledger row without a number.
+func (s *session) guard() {
+	defer close(s.guarded)
+	t := time.NewTicker(guardTime)
+	defer t.Stop()
+	good := boot()
+	for {
+		select {
+		case <-s.halt:
+			return
+		case <-t.C:
+		}
+		begun := boot()
+		for _, d := range s.set.Inspect() {
+			now := boot()
+			detail := fmt.Sprintf("%s; last seen in order at %s", d.What, seconds(good))
+			if d.Mended {
+				detail += ", mended at " + seconds(now)
+			} else {
+				detail += fmt.Sprintf(", cannot be mended: %v", d.Err)
+			}
+			s.o.Logger.Warn("somebody reached into the recording", "what", d.What, "mended", d.Mended)
+			since := good
+			s.do(func() {
+				s.row("tamper", detail, 0, now)
+				if d.Hook == nil {
+					return
+				}
+				e := probe.Lookup(d.Hook.Name)
+				if e == nil {
+					return
+				}
+				for _, t := range e.Feeds {
+					s.collector.Row(health.Row(since, now, 0, t, 0, "downtime", d.Hook.Name+" was out of its place, any cpu"))
+				}
+			})
+		}
+		good = begun
+	}
+}
