@@ -836,6 +836,7 @@ func BenchmarkNet(b *testing.B) {
 	lo := netip.MustParseAddr("127.0.0.1")
 	lfd, laddr := listenTCP(b, lo, 16)
 	ufd, uaddr := udp(b, lo)
+	xfd := unixListener(b, unix.SOCK_STREAM, "@hindcast-bench")
 	pair, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	tc, _ := dial(laddr)
 	ts, _, _ := unix.Accept(lfd)
@@ -845,12 +846,21 @@ func BenchmarkNet(b *testing.B) {
 		progs []string
 		call  func()
 	}{
-		{"tcp connection", []string{"hc_tcp_state", "hc_accept4", "hc_sock_send", "hc_sock_recv"}, func() {
+		{"tcp connection", []string{"hc_tcp_state", "hc_accept4", "hc_sock_send", "hc_sock_recv", "hc_connect", "hc_socket"}, func() {
 			c, _ := dial(laddr)
 			s, _, _ := unix.Accept4(lfd, 0)
 			unix.Write(c, one)
 			unix.Read(s, one)
 			unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			unix.Close(c)
+			unix.Close(s)
+		}},
+		{"unix connection", []string{"hc_connect", "hc_accept4", "hc_unix_cookie", "hc_socket", "hc_sock_send", "hc_sock_recv"}, func() {
+			c, _ := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			unix.Connect(c, &unix.SockaddrUnix{Name: "@hindcast-bench"})
+			s, _, _ := unix.Accept4(xfd, 0)
+			unix.Write(c, one)
+			unix.Read(s, one)
 			unix.Close(c)
 			unix.Close(s)
 		}},

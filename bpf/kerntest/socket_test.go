@@ -283,7 +283,7 @@ func TestConnectDenied(t *testing.T) {
 		{"no route, udp", netip.MustParseAddrPort("192.0.2.1:80"), unix.SOCK_DGRAM, true, false, unix.ENETUNREACH, true},
 		{"no address to call from, v6", netip.MustParseAddrPort("[2001:db8::1]:80"), unix.SOCK_STREAM, true, false, unix.EADDRNOTAVAIL, true},
 		{"no route, mapped", netip.MustParseAddrPort("[::ffff:192.0.2.1]:80"), unix.SOCK_STREAM, true, false, unix.ENETUNREACH, true},
-		{"broadcast, udp", netip.MustParseAddrPort("255.255.255.255:80"), unix.SOCK_DGRAM, false, false, unix.EACCES, true},
+		{"broadcast, udp", netip.MustParseAddrPort("127.255.255.255:80"), unix.SOCK_DGRAM, false, false, unix.EACCES, true},
 		{"other family", netip.MustParseAddrPort("[2001:db8::1]:80"), unix.SOCK_STREAM, false, true, unix.EAFNOSUPPORT, true},
 		{"refused by the other end", closed, unix.SOCK_STREAM, false, false, unix.ECONNREFUSED, false},
 	} {
