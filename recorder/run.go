@@ -125,6 +125,9 @@ func (s *session) close() {
 func (s *session) record(ctx context.Context, path string, res Result) (Result, error) {
 	s.say(health.Starting)
 	s.probe.Attach()
+	if err := s.set.MarkOwn(); err != nil {
+		s.o.Logger.Warn("cannot mark what is our own: who touches it may not be told", "error", err)
+	}
 	s.started = boot()
 	if s.taken == nil {
 		s.ledger.Start = s.started

@@ -41,9 +41,10 @@ type session struct {
 	child          *child
 	started        clock.Boot
 
-	taken   *takeover  // what another recorder left, nil when there was nothing
-	keeper  *keeper    // nil when nothing is pinned
-	remarks []remark   // for the first rows
+	taken   *takeover // what another recorder left, nil when there was nothing
+	keeper  *keeper   // nil when nothing is pinned
+	remarks []remark  // for the first rows
+	witness witness
 	without clock.Boot // since when no hooks were in place, because those of another recorder were replaced
 
 	// Of the draining goroutine, and of the caller before start and after it has ended.
@@ -77,8 +78,11 @@ func (s *session) start() {
 	s.news, s.again = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.quit, s.drained = make(chan struct{}), make(chan struct{})
 	s.halt, s.walked, s.guarded = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	s.witness.begin()
+	s.collector.Saw = s.witness.saw
 	go s.drain()
 	go s.guard()
+	go s.attest()
 }
 
 // do has the draining goroutine run f.
@@ -268,6 +272,7 @@ func (s *session) describe() {
 			whole = true
 		}
 	}
+	total += s.found()
 	detail := "some processes"
 	switch {
 	case whole:
@@ -363,6 +368,7 @@ func (s *session) stop(why string) (unaccounted uint64) {
 	close(s.halt)
 	<-s.walked
 	<-s.guarded
+	<-s.witness.ended
 	at := boot()
 	s.do(func() { s.row("stop", why, 0, at) })
 	if err := s.set.Unpin(); err != nil {
@@ -370,6 +376,8 @@ func (s *session) stop(why string) (unaccounted uint64) {
 	}
 	s.probe.Detach() // the rings are drained meanwhile
 	s.sweep()
+	s.look()
+	s.witness.mounts.Close()
 	close(s.quit)
 	s.poll.Wake()
 	<-s.drained

@@ -59,6 +59,9 @@ type Collector struct {
 	Bad      [event.MaxType]uint64 // records that could not be decoded, of rings and iterators
 	Values   bool                  // keep the values of environments, not the names only; default: names only
 	Keeper   Keeper                // nil: the rings are not held, reading releases them
+	// Saw is given every record of a change of mounts or clocks as it is read, valid during the
+	// call. Default: nobody is.
+	Saw func(rec []byte)
 
 	critical, bulk *Source
 	order          Order
@@ -117,6 +120,9 @@ func (c *Collector) drain(s *Source, goal uint64, now clock.Boot) (n int, clear 
 		last = max(last, wireTime(rec))
 		c.order.Add(rec)
 		n++
+		if c.Saw != nil && (event.Type(t) == event.Mount || event.Type(t) == event.ClockSet) {
+			c.Saw(rec)
+		}
 		// A quarter of a ring that is read and not released is a quarter less for bursts.
 		if c.full() || c.Keeper != nil && s.waits() > s.ring.Size()/4 {
 			c.cut()
