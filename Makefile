@@ -48,8 +48,8 @@ bench: build ## the benchmark table, recorder off against on (root, some minutes
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, import rules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
-	$(GO) vet ./... ./testdata/demo/... ./testdata/storm
-	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./... ./testdata/demo/... ./testdata/storm
+	$(GO) vet ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle
+	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle
 	$(GO) test -count=1 -run 'TestImports' ./cmd/hindcast
 
 .PHONY: clang
@@ -93,6 +93,7 @@ vmtest: ## kernel tests on stock Debian kernels in QEMU, KERNELS="6.1 6.12 sid" 
 nightly: ## hours: long fuzzing, kernel tests and the storm again and again
 	$(MAKE) fuzz FUZZTIME=10m
 	$(GO) test -timeout 2h -count=10 -run 'TestStorm|TestDemo' ./cmd/hindcast
+	for s in 1 2 3 4 5 6 7 8 9 10; do HINDCAST_ORACLE_SEED=$$s $(GO) test -timeout 2h -count=1 -run TestRandomProgram ./cmd/hindcast || exit 1; done
 	$(GO) test -timeout 2h -count=10 ./bpf/... ./recorder/...
 	$(MAKE) race
 	$(MAKE) vmtest KERNELS="6.1 6.12 sid"
