@@ -48,20 +48,20 @@ const (
 
 // Node is one process that the program makes.
 type Node struct {
-	ID         int
-	Creator    *Node
-	How        string // fork, vfork, clone, clone3, settid, parent, pidns
-	ByThread   bool   // made by a thread that was not the leader
-	Execs      []Exec
-	Threads    int // made, the first not counted
-	Reaper     bool
-	Orphaned   bool // outlives its creator, and waits to be adopted
-	Leaves     bool // ends without waiting for its children
-	Code, Sig  int  // how it ends
-	level      int
-	waitsNow   bool // its creator waits for it before doing anything else
-	ns         *Node
-	cells      cells
+	ID        int
+	Creator   *Node
+	How       string // fork, vfork, clone, clone3, settid, parent, pidns
+	ByThread  bool   // made by a thread that was not the leader
+	Execs     []Exec
+	Threads   int // made, the first not counted
+	Reaper    bool
+	Orphaned  bool // outlives its creator, and waits to be adopted
+	Leaves    bool // ends without waiting for its children
+	Code, Sig int  // how it ends
+	level     int
+	waitsNow  bool // its creator waits for it before doing anything else
+	ns        *Node
+	cells     cells
 }
 
 // Exec is one change of program.

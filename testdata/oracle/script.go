@@ -14,7 +14,7 @@ import (
 	"unsafe"
 )
 
-func interp()
+// interpAddr returns where the interpreter lies in this program, to be copied.
 func interpAddr() unsafe.Pointer
 
 // Layout of a step, 88 bytes: what, a word (number of the call, target, cell), six arguments, the
@@ -54,7 +54,6 @@ type script struct {
 	labels []int // index of a step, -1 not set
 	data   []byte
 	fixups []fixup
-	cells  int
 }
 
 type fixup struct {
