@@ -337,7 +337,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_process, cwd) == 196, "process.cw
 _Static_assert(__builtin_offsetof(struct hc_ev_process, argv_tail) == 204, "process.argv_tail");
 _Static_assert(__builtin_offsetof(struct hc_ev_process, env) == 212, "process.env");
 
-/* An exec did not happen; ret is the errno. */
+/* An exec did not happen; ret is the errno. Names that do not exist (ENOENT, ENOTDIR: a shell tries all of PATH) are told in the forensic profile only. */
 struct hc_ev_exec_failed {
 	struct hc_hdr h;
 	__u32 at_flags;
@@ -470,7 +470,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_control, target_pid) == 124, "con
 _Static_assert(__builtin_offsetof(struct hc_ev_control, target_tid) == 128, "control.target_tid");
 _Static_assert(__builtin_offsetof(struct hc_ev_control, text) == 132, "control.text");
 
-/* What a call claimed is not what the kernel used. */
+/* What a call claimed is not what the kernel used. Strings of opens and execs are compared in the forensic profile only; a string that changed makes one row, whatever else differs. */
 struct hc_ev_mismatch {
 	struct hc_hdr h;
 	__u64 ino;

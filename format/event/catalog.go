@@ -243,11 +243,11 @@ func image() []Field {
 // whole returns what version 2 added to an image.
 func whole() []Field {
 	return []Field{
-		{"argv_tail", "exec.argstail", CBytes, ColArgvTail, Args, Content, UserSafe, "end of the arguments when they are longer than argv holds"},
-		{"argv_hash", "exec.argshash", CU64, ColN10, Number, Public, UserSafe, "XXH64, seed 0, of all argument bytes; 0 when it was not computed"},
+		{"argv_tail", "exec.argstail", CBytes, ColArgvTail, Args, Content, UserSafe, "last 4 KiB, at most, of the arguments that argv does not hold"},
+		{"argv_hash", "exec.argshash", CU64, ColN10, Number, Public, UserSafe, "XXH64, seed 0, of all argument bytes; 0 when it was not computed: a page could not be read, there are more than argv holds and the kernel is older than 5.17, or they were longer than that before the recording"},
 		{"env", "exec.env", CBytes, ColEnv, Args, Content, UserSafe, "environment, NUL separated: names only unless values were asked for"},
 		{"env_len", "exec.envlen", CU32, ColN11, Bytes, Public, Kernel, "true length of the environment"},
-		{"env_hash", "exec.envhash", CU64, ColN12, Number, Public, UserSafe, "XXH64, seed 0, of all environment bytes, values included; 0 when it was not computed"},
+		{"env_hash", "exec.envhash", CU64, ColN12, Number, Public, UserSafe, "XXH64, seed 0, of all environment bytes, values included; 0 when it was not computed, as for the arguments"},
 	}
 }
 
@@ -334,9 +334,9 @@ var Catalog = []Event{
 		{"parent_start", "process.pstart", CU64, ColOStart, ProcID, Public, Kernel, "start of that parent"},
 		{"ns_pid", "process.nspid", CU32, ColN9, ProcID, Public, Kernel, "pid in its own pid namespace"},
 	}, whole())},
-	{ExecFailed, "exec_failed", "process", Bulk, 2, "An exec did not happen; ret is the errno.", []Field{
+	{ExecFailed, "exec_failed", "process", Bulk, 2, "An exec did not happen; ret is the errno. Names that do not exist (ENOENT, ENOTDIR: a shell tries all of PATH) are told in the forensic profile only.", []Field{
 		{"path", "exec.claimed", CClaimed, ColPath, Path, Locator, Claimed, "program asked for"},
-		{"argv", "exec.args", CBytes, ColArgv, Args, Content, Claimed, "first arguments, NUL separated"},
+		{"argv", "exec.args", CBytes, ColArgv, Args, Content, Claimed, "first 20 arguments, 4 KiB of them at most, NUL separated"},
 		{"at_flags", "exec.atflags", CU32, ColOp, Code, Public, Kernel, "flags of execveat, 0 for execve"},
 	}},
 	{SetName, "set_name", "process", Bulk, 2, "A thread took another name (comm), or was given one; the row's comm is the actor's, and the old one when it named itself. Names that come with an exec are told by the exec row, where the kernel tells the two apart.", join([]Field{
@@ -372,13 +372,13 @@ var Catalog = []Event{
 		{"arg4", "control.arg4", CU64, ColN4, Number, Public, Kernel, "fourth argument"},
 		{"text", "control.text", CBytes, ColText, Name, Content, Claimed, "the name the call gave: description of a key, name of a keyring"},
 	}, other("control", "process it was done to"))},
-	{Mismatch, "mismatch", "process", Bulk, 2, "What a call claimed is not what the kernel used.", join([]Field{
-		{"kind", "mismatch.kind", CU32, ColOp, Code, Public, Kernel, "1 last component differs from the object's name (a link, or a swap), 2 the string changed during the call, 3 address connected to is not the one asked for, 4 program is not the one named"},
+	{Mismatch, "mismatch", "process", Bulk, 2, "What a call claimed is not what the kernel used. Strings of opens and execs are compared in the forensic profile only; a string that changed makes one row, whatever else differs.", join([]Field{
+		{"kind", "mismatch.kind", CU32, ColOp, Code, Public, Kernel, "1 last component differs from the object's name (a link, or a swap), 2 the string changed during the call, 3 address connected to is not the one asked for, 4 the string changed before execve copied it: the program run is not the one named at first"},
 		{"call", "mismatch.call", CU32, ColN1, Code, Public, Kernel, "system call number"},
 	}, object("file"), []Field{
 		{"path", "file.path", CPath, ColPath, Path, Locator, Kernel, "what was used"},
-		{"claimed", "mismatch.claimed", CClaimed, ColPath2, Path, Locator, Claimed, "what was passed, as the call ended"},
-		{"claimed_before", "mismatch.before", CBytes, ColText, Path, Locator, Claimed, "what was passed, as the call began"},
+		{"claimed", "mismatch.claimed", CClaimed, ColPath2, Path, Locator, Claimed, "what was passed, as the call ended; of kind 4 the copy that the kernel took"},
+		{"claimed_before", "mismatch.before", CBytes, ColText, Path, Locator, Claimed, "first 256 bytes of what was passed, as the call began; kinds 2 and 4"},
 	})},
 
 	{Open, "open", "file", Bulk, 1, "A file was opened or created; ret is the descriptor.", join(object("file"), []Field{
@@ -656,10 +656,10 @@ var Catalog = []Event{
 		{"hierarchy", "cgroup.hierarchy", CS32, ColN3, Number, Public, Kernel, "0 for cgroup2, others are version 1"},
 	}, other("cgroup", "process moved"))},
 	{IOUring, "io_uring", "security", Bulk, 2, "A request made through io_uring; ret is its result. What it did to files and sockets is told by their own rows too, flagged io_uring.", join(object("file"), []Field{
-		{"opcode", "uring.op", CU32, ColOp, Code, Public, Kernel, "io_uring opcode"},
+		{"opcode", "uring.op", CU32, ColOp, Code, Public, Kernel, "io_uring opcode, 255 when it is not known"},
 		{"user_data", "uring.data", CU64, ColN1, Number, Public, Kernel, "the program's own number for the request"},
 		{"ring", "uring.ring", CU64, ColN2, Number, Public, Kernel, "the ring, a number that stands for it while it lives"},
-		{"uring_flags", "uring.flags", CU32, ColN3, Code, Public, Kernel, "1 submitted by the polling thread, 2 completed by a worker, 4 submission was not seen"},
+		{"uring_flags", "uring.flags", CU32, ColN3, Code, Public, Kernel, "1 submitted by the polling thread, 2 completed by a worker, 4 submission was not seen or was refused, 8 the program asked for no answer on success: told as submitted, 16 the answer found the ring full, 32 fd counts the ring's own table"},
 		{"offset", "io.off", CS64, ColN4, Bytes, Public, Kernel, "offset"},
 		{"length", "uring.len", CU64, ColN5, Bytes, Public, Kernel, "length or flags of the request"},
 		{"fd", "file.fd", CS32, ColFD, Number, Public, Kernel, "descriptor"},
