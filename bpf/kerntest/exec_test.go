@@ -19,6 +19,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/format/event"
 )
 
@@ -439,7 +440,9 @@ func TestDeepPaths(t *testing.T) {
 				must(t, err)
 			})
 			defer unix.Close(fd)
-			r := one(t, rows, typ(event.Open), by(os.Getpid()), func(r *event.Row) bool { return strings.HasSuffix(string(r.Path), "d/leaf") || strings.HasSuffix(string(r.Path), "n/leaf") })
+			r := one(t, rows, typ(event.Open), by(os.Getpid()), func(r *event.Row) bool {
+				return strings.HasSuffix(string(r.Path), "d/leaf") || strings.HasSuffix(string(r.Path), "n/leaf")
+			})
 			whole(string(r.Path), leaf, mark(t, r, "path"))
 			var st syscall.Stat_t
 			must(t, syscall.Fstat(fd, &st))
@@ -464,4 +467,191 @@ func TestDeepPaths(t *testing.T) {
 			eq(t, "environment", len(r.Env), 8192)
 		})
 	}
+}
+
+// tryExec calls execve or, with a flag other than -1, execveat; the call is meant to fail.
+func tryExec(t testing.TB, dir int, path, argv unsafe.Pointer, flags int) unix.Errno {
+	t.Helper()
+	var none uintptr
+	var errno unix.Errno
+	if flags == -1 {
+		_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(path), uintptr(argv), uintptr(unsafe.Pointer(&none)))
+	} else {
+		_, _, errno = unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(dir), uintptr(path), uintptr(argv), uintptr(unsafe.Pointer(&none)), uintptr(flags), 0)
+	}
+	return errno
+}
+
+func strPtr(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s + "\x00")) }
+
+func strPtrs(s ...string) unsafe.Pointer {
+	p, _ := syscall.SlicePtrFromStrings(s)
+	return unsafe.Pointer(&p[0])
+}
+
+// edge returns n bytes of memory that end where a page begins that cannot be read.
+func edge(t testing.TB, n int) []byte {
+	t.Helper()
+	page := os.Getpagesize()
+	whole := (n + page - 1) / page * page
+	m, err := unix.Mmap(-1, 0, whole+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	must(t, err)
+	t.Cleanup(func() { unix.Munmap(m) })
+	must(t, unix.Mprotect(m[whole:], unix.PROT_NONE))
+	return m[whole-n : whole]
+}
+
+func TestExecRefused(t *testing.T) {
+	dir := t.TempDir()
+	plain, junk, loop := filepath.Join(dir, "pl ain"), filepath.Join(dir, "junk"), filepath.Join(dir, "loop")
+	must(t, os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644))
+	must(t, os.WriteFile(junk, []byte("\x00\x01junk"), 0o755))
+	must(t, os.Symlink("loop", loop))
+	d, err := os.Open(dir)
+	must(t, err)
+	defer d.Close()
+	n := func(n int) []string { return strings.Fields(strings.Repeat("arg ", n)) }
+	long := strings.Repeat("x", 3000)
+	for _, c := range []struct {
+		name    string
+		dir     int
+		path    string
+		argv    []string
+		flags   int // -1 for execve
+		errno   unix.Errno
+		claimed string
+		kept    []string
+		cut     string // what is kept of the argument that did not fit
+		mark    uint32
+	}{
+		{"not executable", unix.AT_FDCWD, plain, []string{"a", "", "c\xff"}, -1, unix.EACCES, plain, []string{"a", "", "c\xff"}, "", 0},
+		{"format", unix.AT_FDCWD, junk, []string{"a"}, -1, unix.ENOEXEC, junk, []string{"a"}, "", 0},
+		{"links", unix.AT_FDCWD, loop, nil, -1, unix.ELOOP, loop, nil, "", 0},
+		{"a directory", unix.AT_FDCWD, dir, n(20), -1, unix.EACCES, dir, n(20), "", 0},
+		{"more than twenty", unix.AT_FDCWD, plain, n(21), -1, unix.EACCES, plain, n(20), "", 1},
+		{"long", unix.AT_FDCWD, plain, []string{"a", long, long}, -1, unix.EACCES, plain, []string{"a", long}, long[:4096-3003], 1},
+		{"too long", unix.AT_FDCWD, junk, []string{strings.Repeat("y", 200_000)}, -1, unix.E2BIG, junk, nil, strings.Repeat("y", 4096), 1},
+		{"relative", unix.AT_FDCWD, "pl ain", []string{"a"}, -1, unix.EACCES, plain, []string{"a"}, "", 0},
+		{"at", int(d.Fd()), "pl ain", []string{"a"}, 0, unix.EACCES, plain, []string{"a"}, "", 0},
+		{"at a link", int(d.Fd()), "loop", []string{"a"}, unix.AT_SYMLINK_NOFOLLOW, unix.ELOOP, loop, []string{"a"}, "", 0},
+		{"flags", int(d.Fd()), "junk", []string{"a"}, 0x40000000, unix.EINVAL, junk, []string{"a"}, "", 0},
+		{"empty path", int(d.Fd()), "", []string{"a"}, unix.AT_EMPTY_PATH, unix.EACCES, dir, []string{"a"}, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(dir)
+			rows := record(t, func() {
+				eq(t, "errno", tryExec(t, c.dir, strPtr(c.path), strPtrs(c.argv...), c.flags), c.errno)
+			})
+			r := one(t, rows, typ(event.ExecFailed), by(os.Getpid()))
+			eq(t, "result", r.Ret, -int64(c.errno))
+			eq(t, "failed", r.Flags, uint32(event.FlagFailed))
+			eq(t, "claimed", string(r.Path), c.claimed)
+			want := c.cut
+			if len(c.kept) > 0 {
+				want = strings.Join(c.kept, "\x00") + "\x00" + c.cut
+			}
+			if c.mark == 1 && c.cut != "" { // a string that was cut has its end's place taken by a NUL
+				eq(t, "arguments", strings.TrimRight(string(r.Argv), "\x00"), want)
+			} else {
+				eq(t, "arguments", string(r.Argv), want)
+			}
+			eq(t, "mark of the path", mark(t, r, "path"), 0)
+			eq(t, "mark of the arguments", mark(t, r, "argv"), c.mark)
+			eq(t, "flags of the call", r.Op, uint32(max(c.flags, 0)))
+			eq(t, "program did not change", len(only(rows, typ(event.Exec), by(os.Getpid()))), 0)
+		})
+	}
+
+	missing := func() {
+		eq(t, "errno", tryExec(t, 0, strPtr(dir+"/none"), nil, -1), unix.ENOENT)
+		eq(t, "errno", tryExec(t, 0, strPtr(plain+"/none"), nil, -1), unix.ENOTDIR)
+	}
+	t.Run("names that do not exist", func(t *testing.T) {
+		eq(t, "rows", len(only(record(t, missing), typ(event.ExecFailed), by(os.Getpid()))), 0)
+	})
+	t.Run("names that do not exist, forensic", func(t *testing.T) {
+		set := loadHooks(t, bpf.Options{Self: bpf.NoSelf, Forensic: true}, "hc_execve")
+		missing()
+		got := only(drainSet(t, set), typ(event.ExecFailed), by(os.Getpid()))
+		if len(got) != 2 {
+			t.Fatalf("%d rows", len(got))
+		}
+		eq(t, "claimed", string(got[0].Path), dir+"/none")
+		eq(t, "errno", got[0].Ret, -int64(unix.ENOENT))
+		eq(t, "errno", got[1].Ret, -int64(unix.ENOTDIR))
+	})
+}
+
+// Strings that touch a page that cannot be read come back as far as they can be, never empty and
+// unmarked.
+func TestStringsAtPageEdges(t *testing.T) {
+	page := os.Getpagesize()
+	plain := filepath.Join(t.TempDir(), "plain")
+	must(t, os.WriteFile(plain, nil, 0o644))
+	argv := strPtrs("a")
+	try := func(path, argv unsafe.Pointer, errno unix.Errno) *event.Row {
+		t.Helper()
+		rows := record(t, func() { eq(t, "errno", tryExec(t, 0, path, argv, -1), errno) })
+		return one(t, rows, typ(event.ExecFailed), by(os.Getpid()))
+	}
+	at := func(s string) unsafe.Pointer {
+		m := edge(t, len(s))
+		copy(m, s)
+		return unsafe.Pointer(&m[0])
+	}
+
+	r := try(at(plain+"\x00"), argv, unix.EACCES)
+	eq(t, "string that ends with its page", string(r.Path), plain)
+	eq(t, "mark", mark(t, r, "path"), 0)
+
+	r = try(at(plain), argv, unix.EFAULT)
+	eq(t, "string that its page ends before", string(r.Path), plain)
+	eq(t, "mark", mark(t, r, "path"), 1)
+
+	r = try(at("/"), argv, unix.EFAULT)
+	eq(t, "one byte of a string", string(r.Path), "/")
+	eq(t, "mark", mark(t, r, "path"), 1)
+
+	// a path of nearly a page that starts in one page and ends before the next but one
+	body := "/" + strings.Repeat("p/", page/2)[:page-200]
+	long := edge(t, page+page/2)
+	copy(long[len(long)-len(body):], body)
+	r = try(unsafe.Pointer(&long[len(long)-len(body)]), argv, unix.EFAULT)
+	if got := string(r.Path); got == "" || !strings.HasPrefix(body, got) || mark(t, r, "path") != 1 {
+		t.Errorf("%d bytes of %d kept, mark %d", len(got), len(body), mark(t, r, "path"))
+	}
+
+	hole := edge(t, page)
+	nowhere := unsafe.Add(unsafe.Pointer(&hole[0]), page+100)
+	r = try(nowhere, argv, unix.EFAULT)
+	eq(t, "path that cannot be read", string(r.Path), "")
+	eq(t, "mark", mark(t, r, "path"), 2)
+	r = try(nil, argv, unix.EFAULT)
+	eq(t, "mark of no path", mark(t, r, "path"), 2)
+
+	path := strPtr("/proc/self/mounts") // cannot be run, whoever asks
+	r = try(path, nowhere, unix.EACCES)
+	eq(t, "mark of arguments that cannot be read", mark(t, r, "argv"), 2)
+	eq(t, "arguments", len(r.Argv), 0)
+	r = try(path, nil, unix.EACCES)
+	eq(t, "mark of no arguments", mark(t, r, "argv"), 0)
+
+	ptrs := func(p ...unsafe.Pointer) unsafe.Pointer { return unsafe.Pointer(&append(p, nil)[0]) }
+	first := strPtr("first")
+	r = try(path, ptrs(first, at("second")), unix.EACCES)
+	eq(t, "argument that its page ends before", string(r.Argv), "first\x00second")
+	eq(t, "mark", mark(t, r, "argv"), 1)
+	r = try(path, ptrs(first, nowhere), unix.EACCES)
+	eq(t, "argument that cannot be read", string(r.Argv), "first\x00")
+	eq(t, "mark", mark(t, r, "argv"), 1)
+	r = try(path, ptrs(nowhere), unix.EACCES)
+	eq(t, "only argument cannot be read", mark(t, r, "argv"), 2)
+
+	array := edge(t, 16) // two pointers, and then nothing
+	*(*unsafe.Pointer)(unsafe.Pointer(&array[0])) = first
+	*(*unsafe.Pointer)(unsafe.Pointer(&array[8])) = first
+	r = try(path, unsafe.Pointer(&array[0]), unix.EACCES)
+	eq(t, "array without an end", string(r.Argv), "first\x00first\x00")
+	eq(t, "mark", mark(t, r, "argv"), 1)
+	runtime.KeepAlive(first)
 }
