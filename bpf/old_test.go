@@ -22,7 +22,9 @@ func TestProgramsForOldKernelsLoad(t *testing.T) {
 	defer s.Close()
 	for _, h := range s.Hooks() {
 		if h.Err != nil {
-			t.Errorf("%s: %v", h.Name, h.Err)
+			if !h.Absent() { // a kernel built without modules has no place for their hooks
+				t.Errorf("%s: %v", h.Name, h.Err)
+			}
 			continue
 		}
 		if in, err := h.Program().Info(); err == nil {

@@ -11,6 +11,17 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define ADJ_SETOFFSET 0x0100
 #define ADJ_NANO 0x2000
 
+/* Words of the times a program hands over, and where struct timex has its offset and its time. */
+#ifdef HC_COMPAT
+typedef s32 word;
+#define TIMEX_OFFSET 4
+#define TIMEX_TIME 36
+#else
+typedef s64 word;
+#define TIMEX_OFFSET 8
+#define TIMEX_TIME 72
+#endif
+
 struct question {
 	u32 modes;
 	s64 asked;
@@ -46,30 +57,31 @@ static __always_inline int told(struct hc_sys_exit *ctx, s32 id, s64 asked, u32 
 /* Two words of the program, seconds and a part of one, as nanoseconds; 0 when there are none. */
 static __always_inline s64 time_at(u64 p, s64 unit)
 {
-	s64 t[2] = {};
+	word t[2] = {};
 
 	if (!p)
 		return 0;
 	if (bpf_probe_read_user(t, sizeof(t), (void *)p))
 		hc_count(HC_READ_FAULT, HC_CLOCK_SET);
-	return t[0] * 1000000000 + t[1] * unit;
+	return t[0] * 1000000000LL + t[1] * unit;
 }
 
 HC_SYSCALL(settimeofday) { return told(ctx, 0, time_at(hc_arg(0), 1000), 0); }
 HC_SYSCALL(clock_settime) { return told(ctx, hc_arg(0), time_at(hc_arg(1), 1), 0); }
 
-/* struct timex: modes, then offset at 8, time at 72. */
+/* Keeps what struct timex asks for, unless it is only a question: modes are its first word. */
 static __always_inline int ask(u64 p)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	struct question q = {};
+	word offset = 0;
 
 	if (bpf_probe_read_user(&q.modes, sizeof(q.modes), (void *)p) || !q.modes)
 		return 0; /* a page that is not there is read by the kernel, and seen at the exit */
 	if (q.modes & ADJ_SETOFFSET)
-		q.asked = time_at(p + 72, q.modes & ADJ_NANO ? 1 : 1000);
-	else if (!bpf_probe_read_user(&q.asked, sizeof(q.asked), (void *)(p + 8)))
-		q.asked *= q.modes & ADJ_NANO ? 1 : 1000;
+		q.asked = time_at(p + TIMEX_TIME, q.modes & ADJ_NANO ? 1 : 1000);
+	else if (!bpf_probe_read_user(&offset, sizeof(offset), (void *)(p + TIMEX_OFFSET)))
+		q.asked = (s64)offset * (q.modes & ADJ_NANO ? 1 : 1000);
 	if (bpf_map_update_elem(&hc_adjtime, &id, &q, BPF_ANY))
 		hc_count(HC_MAP_FULL, HC_CLOCK_SET);
 	return 0;
