@@ -209,27 +209,6 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 			}
 		}
 	}
-	// Maps first, once for all objects; the read-only settings are the object's own.
-	own := map[string]*ebpf.Map{}
-	for mname, ms := range cs.Maps {
-		key := mname
-		if strings.HasPrefix(mname, ".") && mname != live {
-			key = name + mname
-		}
-		m := s.maps[key]
-		if m == nil {
-			if m, err = newMap(cs, mname, ms); err != nil {
-				return fmt.Errorf("create map %s: %w", mname, err)
-			}
-			s.maps[key] = m
-			if mname == "hc_quota_lost" {
-				if err := openQuotas(m); err != nil {
-					return err
-				}
-			}
-		}
-		own[mname] = m
-	}
 	delete(cs.Programs, "hc_whoami")
 	delete(cs.Programs, "hc_layout")
 	names := make([]string, 0, len(cs.Programs))
@@ -254,6 +233,27 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		if names = wanted; len(names) == 0 {
 			return nil
 		}
+	// Maps first, once for all objects; the read-only settings are the object's own.
+	own := map[string]*ebpf.Map{}
+	for mname, ms := range cs.Maps {
+		key := mname
+		if strings.HasPrefix(mname, ".") && mname != live {
+			key = name + mname
+		}
+		m := s.maps[key]
+		if m == nil {
+			if m, err = newMap(cs, mname, ms); err != nil {
+				return fmt.Errorf("create map %s: %w", mname, err)
+			}
+			s.maps[key] = m
+			if mname == "hc_quota_lost" {
+				if err := openQuotas(m); err != nil {
+					return err
+				}
+			}
+		}
+		own[mname] = m
+	}
 	}
 	// All at once is several times faster, since types are handed to the kernel once; only when
 	// the kernel refuses something is each tried alone.
