@@ -52,6 +52,12 @@ const (
 	oldSockets = 16384
 )
 
+// beyond lists programs whose loops the verifier can follow only as callbacks of bpf_loop (5.17).
+// Before, it would take minutes to find out that they are too much.
+var beyond = map[string]bool{
+	"hc_recvmsg": true, "hc_recvmmsg": true, "hc_sendmsg": true, "hc_sendmmsg": true,
+}
+
 // adapt fits the programs and maps of an object to the running kernel.
 func adapt(cs *ebpf.CollectionSpec) error {
 	a := able()

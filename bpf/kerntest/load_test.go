@@ -21,6 +21,7 @@ var since = map[string]string{
 	"hc_iter_unix":      "5.15",
 	"hc_open_tree_attr": "6.15",
 	"hc_mount_setattr":  "5.12",
+	"hc_uring_overflow": "5.19",
 }
 
 // parts names what a kernel may be built without, for hooks that then have no place.

@@ -696,6 +696,7 @@ var Catalog = []Event{
 		{"action", "recorder.action", CNone, ColText, Name, Public, Derived, "what"},
 		{"detail", "recorder.detail", CNone, ColText2, Name, Public, Derived, "with what"},
 		{"number", "recorder.number", CNone, ColN1, Number, Public, Derived, "a count where there is one"},
+		{"t0", "recorder.since", CNone, ColT0, BootNS, Public, Derived, "since when, of rows that speak of a time without a recorder"},
 	}},
 	{Clock, "clock", "recorder", NoRing, 1, "A reading of both clocks.", []Field{
 		{"wall", "clock.wall", CNone, ColN1, WallNS, Public, Derived, "wall clock at ts"},
@@ -801,6 +802,7 @@ var added = []struct {
 	{2, FirstRead, []string{"period"}},
 	{2, FirstWrite, []string{"period"}},
 	{2, CredChange, []string{"t0", "detail"}},
+	{2, Recorder, []string{"t0"}},
 	{2, Rename, []string{"dev", "ino", "gen", "mode", "over_dev", "over_ino", "over_gen"}},
 	{2, Link, []string{"dev", "ino", "gen", "mode"}},
 	{2, Symlink, []string{"dev", "ino", "gen", "mode"}},
