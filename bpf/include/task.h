@@ -108,6 +108,8 @@ static __always_inline void hc_head_task(struct hc_hdr *h, struct task_struct *t
 	h->image = (u32)HC_T(t, self_exec_id);
 	h->cgroup = 0;
 	h->ret = ret;
+	if (HC_T(t, cred) != HC_T(t, real_cred))
+		flags |= HC_F_OVERRIDE; /* for as long as the kernel acts for it: the set is not its own */
 	if (HC_T(t, flags) & PF_KTHREAD)
 		flags |= HC_F_KTHREAD;
 	h->flags = flags;

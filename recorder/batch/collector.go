@@ -63,6 +63,7 @@ type Collector struct {
 	// call. Default: nobody is.
 	Saw func(rec []byte)
 
+	creds          creds
 	critical, bulk *Source
 	order          Order
 	row            event.Row
@@ -83,8 +84,18 @@ func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
 		}
 	}
 	c.one, c.own = c.decode, c.append
+	c.creds.missing = func() (n uint64) {
+		for cpu := range c.critical.Seq.CPUs() {
+			n += c.critical.Seq.Missing(cpu)
+		}
+		return n
+	}
 	return c
 }
+
+// Blind names calls that change credentials and that no hook watches, for rows of changes that
+// no call is known to have made.
+func (c *Collector) Blind(calls string) { c.creds.blind = calls }
 
 // Critical and Bulk return the two sources.
 func (c *Collector) Critical() *Source { return c.critical }
@@ -175,6 +186,9 @@ func (c *Collector) Row(r event.Row) {
 
 // Emit decodes what is in order by now, and gives the batch to the writer when it is due.
 func (c *Collector) Emit(now clock.Boot) {
+	for _, r := range c.creds.take(now) {
+		c.Row(r)
+	}
 	c.order.Take(min(c.critical.mark, c.bulk.mark)-slack, c.one, c.own)
 	n := c.rows()
 	if n == 0 {
@@ -194,7 +208,13 @@ func (c *Collector) Emit(now clock.Boot) {
 }
 
 // Finish gives to the writer everything that is held.
-func (c *Collector) Finish() { c.cut() }
+func (c *Collector) Finish() {
+	c.cut()
+	for _, r := range c.creds.take(math.MaxInt64) {
+		c.Row(r)
+	}
+	c.cut()
+}
 
 // cut decodes everything that was read and gives it to the writer as one batch.
 func (c *Collector) cut() {
@@ -232,5 +252,6 @@ func (c *Collector) append(r *event.Row) {
 		c.cols = c.w.Free()
 	}
 	finishImage(r, c.Values)
+	c.creds.see(r)
 	c.cols.Append(r)
 }
