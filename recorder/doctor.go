@@ -172,7 +172,7 @@ func hookChecks(holder []string) (out []Check) {
 		r.Close()
 		out = append(out, Check{Name: "ring buffer", Status: OK, Detail: "can be read in place"})
 	}
-	p := probe.New(set, probe.Standard)
+	p := probe.New(set, probe.Choice{Profile: probe.Standard})
 	p.Attach()
 	outcomes := p.Outcomes()
 	p.Detach()

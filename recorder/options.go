@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"hindcast/format/event"
 	"hindcast/recorder/health"
 	"hindcast/recorder/probe"
 )
@@ -24,6 +25,9 @@ type Options struct {
 	Dir string
 	// Profile is minimal, standard or forensic. Default: standard.
 	Profile string
+	// Without is events that are not wanted; hooks that tell nothing else are not attached, and
+	// coverage says so. Default: none.
+	Without []event.Type
 	// Duration ends the recording. Default: until the context ends or the command has ended.
 	Duration time.Duration
 	// Env keeps the values of environments. Default: their names only, and a digest of all.
@@ -113,6 +117,15 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
+// choice is what hooks are wanted.
+func (o *Options) choice() probe.Choice {
+	c := probe.Choice{Profile: probe.Profile(o.Profile)}
+	for _, t := range o.Without {
+		c.Without |= 1 << t
+	}
+	return c
+}
+
 func ringSize(n, standard int) (int, error) {
 	if n == 0 {
 		return standard, nil
@@ -129,7 +142,7 @@ func ringSize(n, standard int) (int, error) {
 
 // config is the hash of what decides which rows are recorded.
 func (o *Options) config() string {
-	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\nquota %d\n",
-		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0, o.Quota))
+	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\nquota %d\nwithout %d\n",
+		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0, o.Quota, o.Without))
 	return hex.EncodeToString(d[:8])
 }

@@ -54,7 +54,7 @@ func (o *Options) pinFolder() string {
 func (o *Options) loadOptions() bpf.Options {
 	return bpf.Options{
 		BulkBytes: o.RingBytes, CriticalBytes: o.CriticalBytes, Scoped: len(o.Command) > 0, CgroupRoot: probe.CgroupRoot(),
-		Forensic: probe.Profile(o.Profile) == probe.Forensic, Leave: probe.Profile(o.Profile).Leaves, Quota: o.Quota,
+		Forensic: probe.Profile(o.Profile) == probe.Forensic, Leave: o.choice().Leaves, Quota: o.Quota,
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *session) takeOver(dir string) error {
 		s.keeper.ordinal = newer.Ordinal
 		s.keeper.turn = b.slot // the first note goes into the other entry
 	}
-	s.keeper.begin()
+	s.keeper.begin(b.At)
 	m.PID = os.Getpid()
 	if err := set.Renew(m); err != nil {
 		s.o.Logger.Warn("cannot renew the manifest of the pins", "error", err)
@@ -224,6 +224,7 @@ func (s *session) catchUp() {
 	now := boot()
 	s.collector.Row(event.Row{TS: now, T0: since, Type: event.Recorder, Flags: event.FlagRecorder, Text: []byte("resumed"), N1: int64(waited),
 		Text2: fmt.Appendf(nil, "recorder %d ended without a word after %s of boot time; %d records waited, %d were lost until %s", t.m.PID, seconds(since), waited, lost, seconds(now))})
+	s.collector.Finish() // should we be killed too, the next one tells of us only
 }
 
 func seconds(t clock.Boot) string { return fmt.Sprintf("%d.%06d s", t/1e9, t%1e9/1e3) }
@@ -242,7 +243,7 @@ func (s *session) replace(old *session) error {
 	if err := s.load(); err != nil {
 		return err
 	}
-	old.probe = probe.New(old.set, probe.Profile(s.o.Profile))
+	old.probe = probe.New(old.set, s.o.choice())
 	old.probe.Attach() // they are
 	old.started = boot()
 	old.catchUp()
@@ -289,7 +290,7 @@ func (s *session) pin() {
 	s.critical.Hold(0)
 	s.bulk.Hold(0)
 	s.keep()
-	s.keeper.begin()
+	s.keeper.begin(0)
 }
 
 // openRings maps the rings of the set.

@@ -94,7 +94,7 @@ func (s *session) open() (err error) {
 		}
 		s.openWriter()
 	}
-	s.probe = probe.New(s.set, probe.Profile(s.o.Profile))
+	s.probe = probe.New(s.set, s.o.choice())
 	return nil
 }
 

@@ -22,6 +22,7 @@ with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot b
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "`DIR` to write to; default: a new one named by time in $HINDCAST_DIR or ./hindcast-data"},
 			&cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "`TIME` to record for, such as 30s or 10min"},
 			&cli.StringFlag{Name: "profile", Value: "standard", Usage: "`NAME`: minimal (processes, credentials, connections), standard or forensic (more detail, more cost)"},
+			&cli.StringFlag{Name: "without", Usage: "`EVENTS`, comma separated, that are not wanted: their hooks are not attached, and answers say what that hides"},
 			&cli.StringFlag{Name: "ring-size", Value: "16MiB", Usage: "`BYTES` of the kernel's ring for what a flood may push out; hindcast drops says whether it was too small"},
 			&cli.StringFlag{Name: "critical-ring-size", Value: "8MiB", Usage: "`BYTES` of the ring kept for processes, credentials and connections"},
 			&cli.BoolFlag{Name: "env", Usage: "keep the values of environments, secrets among them; default: their names and a digest"},

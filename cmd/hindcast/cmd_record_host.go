@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"hindcast/format/event"
 	"hindcast/query/lang"
 	"hindcast/query/render/json"
 	"hindcast/query/render/text"
@@ -36,6 +37,13 @@ func record(c *cli.Context, w world) error {
 		Logger: slog.New(slog.NewTextHandler(w.err, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if err := knownProfile(opt.Profile); err != nil {
 		return err
+	}
+	for _, name := range strings.FieldsFunc(c.String("without"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		e := event.ByName(name)
+		if e == nil {
+			return usage("E_FLAG_VALUE", "unknown event `"+name+"`", "hindcast fields --events lists them")
+		}
+		opt.Without = append(opt.Without, e.ID)
 	}
 	if s := c.String("duration"); s != "" {
 		if opt.Duration, err = lang.ParseSpan(s); err != nil {

@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,4 +134,92 @@ func TestNoTypeInformation(t *testing.T) {
 			t.Errorf("record %s said %q", args, s)
 		}
 	}
+}
+
+// TestLeftOutIsNotObservable records a program that writes a file and connects, without the hooks
+// that tell so: answers that depend on them say that they cannot be had, and never no.
+func TestLeftOutIsNotObservable(t *testing.T) {
+	needRecording(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := t.TempDir()
+	bin, store, file := buildHindcast(t), filepath.Join(dir, "store"), filepath.Join(dir, "written")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(bin, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("hindcast %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	// the test itself, as another process: it connects and writes
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HINDCAST_TOUCH", file+" "+l.Addr().String())
+	run("record", "-w", store, "--without", "write,io,connect,listen,conn_close,accept,sock,sock_total,dirty,mmap_write", "--",
+		"/bin/sh", "-c", `echo $$ >"$1"; exec "$0" -test.run '^TestLeftOutHelper$'`, self, filepath.Join(dir, "pid"))
+	b, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := strings.TrimSpace(string(b))
+
+	var radius struct {
+		Peers   []any `json:"peers"`
+		Files   []any `json:"files"`
+		NotSeen []struct{ Kind, Cause string }
+	}
+	out := run("blast", store, pid, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &radius); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text := run("blast", store, pid)
+	for _, group := range []string{"peers", "files changed", "persistence points written"} {
+		if !strings.Contains(text, "not observable") || !strings.Contains(text, "not observable "+group+": ") {
+			t.Errorf("blast does not say that %s are not observable:\n%s", group, text)
+		}
+		_, none, _ := strings.Cut(text, "none observed: ")
+		none, _, _ = strings.Cut(none, "\n")
+		if strings.Contains(none, group) {
+			t.Errorf("blast says that there were no %s: %s", group, none)
+		}
+	}
+	if out := run("events", store, "evt.type = connect"); !strings.Contains(out, "not observable") {
+		t.Errorf("events of a type that no hook tells:\n%s", out)
+	}
+	if out := run("events", store, "evt.type = exec"); strings.Contains(out, "not observable") {
+		t.Errorf("events of a type that hooks tell:\n%s", out)
+	}
+	if out := run("why", store, file); !strings.Contains(out, "not observable") || strings.Contains(out, "nothing that was recorded wrote it") {
+		t.Errorf("why:\n%s", out)
+	}
+}
+
+// TestLeftOutHelper is what TestLeftOutIsNotObservable records.
+func TestLeftOutHelper(t *testing.T) {
+	file, addr, ok := strings.Cut(os.Getenv("HINDCAST_TOUCH"), " ")
+	if !ok {
+		t.Skip("runs as a process of TestLeftOutIsNotObservable only")
+	}
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }

@@ -691,6 +691,7 @@ var Catalog = []Event{
 		{"tier", "coverage.tier", CNone, ColOp, Code, Public, Derived, "1 tracepoint, 2 LSM or fentry, 3 kprobe"},
 		{"detail", "coverage.detail", CNone, ColText2, Name, Public, Derived, "events it feeds; when not attached, why and what cannot be seen"},
 		{"events", "coverage.events", CNone, ColN2, Code, Public, Derived, "bit set of event ids that depend on it"},
+		{"why", "coverage.why", CNone, ColN3, Code, Public, Derived, "0 attached, 1 refused by the kernel, 2 left out by the profile, 3 left out when asked, 4 this kernel has nothing for it to see, 5 no hook of this version sees it, 6 told by a hook of another tier"},
 	}},
 	{Recorder, "recorder", "recorder", NoRing, 1, "Something the recorder did: start, stop, snapshot begin or end, segment.", []Field{
 		{"action", "recorder.action", CNone, ColText, Name, Public, Derived, "what"},
@@ -812,6 +813,7 @@ var added = []struct {
 	{2, Chown, []string{"old_owner", "old_group"}},
 	{2, Truncate, []string{"old_size"}},
 	{2, SockFirst, []string{"peer_cookie", "path", "target_pid", "target_start", "target_tid"}},
+	{2, Coverage, []string{"why"}},
 	{2, Socket, []string{"peer_ino", "peer_cookie", "sock_type", "path"}},
 }
 

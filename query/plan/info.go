@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
@@ -319,10 +318,9 @@ func convert(gaps *gap.Set, f Facts, events uint64, since, until clock.Boot) []a
 		return answer.Time{Boot: b, Wall: b.Wall(off)}
 	}
 	var out []answer.Gap
-	if dark := gaps.Unobservable(events); dark != 0 && events != 0 {
-		names := gap.Names(dark)
+	if names, dark := darkness(gaps, events); dark != "" && events != 0 {
 		out = append(out, answer.Gap{Kind: "not_observable", Events: names, CPU: -1, From: at(since), To: at(until), Cause: "events asked for",
-			Text: "events asked for: no hook that tells " + strings.Join(names, ", ") + " was attached", Evidence: []string{}})
+			Text: "events asked for: " + dark, Evidence: []string{}})
 	}
 	for _, h := range gaps.For(since, until, events) {
 		g := answer.Gap{Kind: string(h.Kind), Events: gap.Names(h.Events), Count: h.Count, CPU: h.CPU, From: at(h.From), To: at(h.To),

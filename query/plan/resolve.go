@@ -192,7 +192,7 @@ func (v view) candidate(e Entity) answer.Candidate {
 			c.Text = "deleted"
 		case v.m.Classes.Context(e.Nodes[0]):
 			c.Text = "not changed in the recording"
-			if v.m.Gaps.Unobservable(writeEvents) != 0 {
+			if _, dark := darkness(v.m.Gaps, writeEvents); dark != "" {
 				c.Text = "changes were not observable"
 			}
 		}

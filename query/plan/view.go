@@ -395,15 +395,34 @@ func (v view) notSeen(from, to clock.Boot, events uint64) []answer.Gap {
 // notObservable says that a question has no answer, as far as it depends on events that no hook
 // could tell. Cause is the question.
 func (v view) notObservable(question string, from, to clock.Boot, events uint64) []answer.Gap {
-	dark := v.m.Gaps.Unobservable(events)
-	if dark == 0 {
+	names, text := darkness(v.m.Gaps, events)
+	if text == "" {
 		return nil
 	}
 	begin, end := v.m.Bounds()
-	names := gap.Names(dark)
 	return []answer.Gap{{Kind: "not_observable", Events: names, CPU: -1, From: v.time(max(from, begin)), To: v.time(min(to, end)), Cause: question,
-		Text: question + ": no hook that tells " + strings.Join(names, ", ") + " was attached", Evidence: []string{}}}
+		Text: question + ": " + text, Evidence: []string{}}}
 }
+
+// darkness says which of the events could not be told, or not all of them; no text when all could.
+func darkness(gaps *gap.Set, events uint64) (names []string, text string) {
+	if dark := gaps.Unobservable(events); dark != 0 {
+		names = gap.Names(dark)
+		return names, "no hook that tells " + strings.Join(names, ", ") + " was attached"
+	}
+	hooks := gaps.Refused(events)
+	if len(hooks) == 0 {
+		return nil, ""
+	}
+	more := ""
+	if n := len(hooks) - mostHooks; n > 0 {
+		hooks, more = hooks[:mostHooks], fmt.Sprintf(" and %d more", n)
+	}
+	return gap.Names(events), "only in part, without " + strings.Join(hooks, ", ") + more
+}
+
+// mostHooks is how many hooks a sentence names.
+const mostHooks = 4
 
 // Sets of events that questions depend on.
 var (

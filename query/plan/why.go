@@ -146,7 +146,7 @@ func (w *why) fileState(f state.FileID, at clock.Boot) string {
 		parts = append([]string{"changed"}, parts...)
 	}
 	if len(parts) == 0 {
-		if w.m.Gaps.Unobservable(writeEvents) != 0 {
+		if _, dark := darkness(w.m.Gaps, writeEvents); dark != "" {
 			return "changes were not observable"
 		}
 		return "not seen to change"
@@ -1019,7 +1019,7 @@ var (
 func (w *why) dark(question string, events uint64) {
 	begin, end := w.m.Bounds()
 	if gs := w.notObservable(question, begin, end, events); len(gs) > 0 {
-		w.stop = question + " was not observable: no hook that tells " + strings.Join(gs[0].Events, ", ") + " was attached"
+		w.stop = question + " was not observable: " + strings.TrimPrefix(gs[0].Text, question+": ")
 		w.out.NotSeen = append(w.out.NotSeen, gs...)
 	}
 }

@@ -32,11 +32,21 @@ func (p Profile) Leaves(name string) bool {
 	return e != nil && (p == Minimal && !e.Minimal || p != Forensic && e.Forensic)
 }
 
+// Choice is a profile less some events.
+type Choice struct {
+	Profile Profile
+	Without uint64 // events that are not wanted, as bits: hooks that tell nothing else are left out
+}
+
+// Leaves tells whether the choice does without the program.
+func (c Choice) Leaves(name string) bool { return c.Profile.Leaves(name) || c.unwanted(Lookup(name)) }
+
+func (c Choice) unwanted(e *Entry) bool { return e != nil && e.Bits()&^c.Without == 0 }
+
 // Probe is the hooks of a recording.
 type Probe struct {
-	profile Profile
-	set     *bpf.Set
-	places  []place // in the order of attaching
+	set    *bpf.Set
+	places []place // in the order of attaching
 }
 
 // place is a hook, or an entry of the table for which there is none.
@@ -51,8 +61,8 @@ type place struct {
 }
 
 // New chooses the hooks of a profile. Nothing is attached yet.
-func New(set *bpf.Set, profile Profile) *Probe {
-	p := &Probe{profile: profile, set: set}
+func New(set *bpf.Set, choice Choice) *Probe {
+	p := &Probe{set: set}
 	rank := map[string]int{}
 	for i := range Table {
 		rank[Table[i].Name] = i
@@ -75,8 +85,10 @@ func New(set *bpf.Set, profile Profile) *Probe {
 			name = in
 		}
 		switch {
-		case profile.Leaves(pl.entry.Name):
-			pl.left = "left out by profile " + string(profile)
+		case choice.Profile.Leaves(pl.entry.Name):
+			pl.left = "left out by profile " + string(choice.Profile)
+		case choice.unwanted(pl.entry):
+			pl.left = unwantedHere
 		case loaded[name]:
 			pl.hook = nil // its better half is there
 		case pl.hook.Loaded():
@@ -121,7 +133,7 @@ func (p *Probe) Attach() {
 func (pl *place) refused(err error) {
 	pl.reason = short(err)
 	if pl.entry.Optional && pl.hook.Absent() {
-		pl.left = "not in this kernel"
+		pl.left = notInKernel
 	}
 }
 
@@ -197,7 +209,42 @@ type Outcome struct {
 	Entry    *Entry
 	Attached bool
 	Reason   string // why not; starts with "left out" when that was asked for
+	Why      Why
 }
+
+// Why says in a number why a hook is not attached.
+type Why int64
+
+const (
+	Runs      Why = iota // it is
+	Refused              // by the kernel
+	ByProfile            // left out by the profile
+	ByChoice             // left out when asked
+	NotHere              // this kernel has nothing for it to see
+	NoHook               // a blind spot
+	OtherTier            // a hook of another tier tells what it would
+)
+
+func (pl *place) why() Why {
+	switch {
+	case pl.on:
+		return Runs
+	case pl.left == notInKernel:
+		return NotHere
+	case pl.left == unwantedHere:
+		return ByChoice
+	case pl.by != "":
+		return OtherTier
+	case pl.left != "":
+		return ByProfile
+	}
+	return Refused
+}
+
+const (
+	notInKernel  = "not in this kernel"
+	unwantedHere = "left out by --without"
+)
 
 // Outcomes tells what became of every hook, in the order of the table.
 func (p *Probe) Outcomes() (out []Outcome) {
@@ -207,7 +254,7 @@ func (p *Probe) Outcomes() (out []Outcome) {
 		if pl.left != "" {
 			reason = pl.left
 		}
-		out = append(out, Outcome{pl.entry, pl.on, reason})
+		out = append(out, Outcome{pl.entry, pl.on, reason, pl.why()})
 	}
 	return out
 }
@@ -216,25 +263,25 @@ const tierTracepoint = 1
 
 // Coverage returns a row per hook and per blind spot.
 func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
-	add := func(e *Entry, on bool, tier uint32, detail string) {
+	add := func(e *Entry, why Why, tier uint32, detail string) {
 		n := int64(0)
-		if on {
+		if why == Runs {
 			n = 1
 		}
 		rows = append(rows, event.Row{
-			TS: at, Type: event.Coverage, Flags: event.FlagRecorder, Op: tier, N1: n, N2: int64(e.Bits()),
+			TS: at, Type: event.Coverage, Flags: event.FlagRecorder, Op: tier, N1: n, N2: int64(e.Bits()), N3: int64(why),
 			Text: []byte(e.Name), Text2: []byte(detail),
 		})
 	}
 	for _, o := range p.Outcomes() {
 		if o.Attached {
-			add(o.Entry, true, tierTracepoint, "feeds "+list(o.Entry.Feeds))
+			add(o.Entry, o.Why, tierTracepoint, "feeds "+list(o.Entry.Feeds))
 		} else {
-			add(o.Entry, false, tierTracepoint, o.Reason+"; not seen: "+o.Entry.Without)
+			add(o.Entry, o.Why, tierTracepoint, o.Reason+"; not seen: "+o.Entry.Without)
 		}
 	}
 	for i := range Blind {
-		add(&Blind[i], false, 0, "no hook in this version; not seen: "+Blind[i].Without)
+		add(&Blind[i], NoHook, 0, "no hook in this version; not seen: "+Blind[i].Without)
 	}
 	return rows
 }

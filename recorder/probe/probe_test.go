@@ -94,7 +94,7 @@ func TestEveryHookIsInTheTable(t *testing.T) {
 
 func TestAttachAndDetach(t *testing.T) {
 	set := load(t)
-	p := New(set, Standard)
+	p := New(set, Choice{Profile: Standard})
 	p.Attach()
 	if n := p.Missing(); n != 0 {
 		for _, o := range p.Outcomes() {
@@ -130,7 +130,7 @@ func TestAttachAndDetach(t *testing.T) {
 }
 
 func TestMinimalLeavesFilesOutAndSaysSo(t *testing.T) {
-	p := New(load(t), Minimal)
+	p := New(load(t), Choice{Profile: Minimal})
 	p.Attach()
 	defer p.Detach()
 	if n := p.Missing(); n != 0 {

@@ -58,7 +58,8 @@ type Set struct {
 	shot    bool // a snapshot began and has not ended
 	shotRow load.RowID
 
-	fed, unfed uint64 // events that hooks tell: attached ones, and ones that were not
+	fed, unfed uint64            // events that hooks tell: attached ones, and ones that were not
+	refused    map[string]uint64 // hooks that should have run, and what they tell
 }
 
 // NewSet returns an empty set.
@@ -86,7 +87,8 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 	}
 	switch r.Type {
 	case event.Ledger:
-		if r.N2 <= 0 {
+		downtime := string(r.Text) == "downtime" // of a hook: how much was missed nobody knows
+		if r.N2 <= 0 && !downtime {
 			return
 		}
 		h := Hole{Kind: Lost, Count: uint64(r.N2), CPU: int(r.CPU), From: r.T0, To: r.TS, Cause: string(r.Text), Rows: []load.RowID{id}}
@@ -96,6 +98,9 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			what = event.Type(r.N1).String()
 		}
 		h.Text = fmt.Sprintf("%s: %d lost on cpu %d (%s)", what, r.N2, r.CPU, r.Text)
+		if downtime && r.N2 <= 0 {
+			h.Text = fmt.Sprintf("%s: not observed for %v (%s)", what, r.TS.Sub(r.T0), r.Text)
+		}
 		if len(r.Text2) > 0 {
 			h.Text += " in " + string(r.Text2)
 		}
@@ -106,6 +111,12 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			return
 		}
 		s.unfed |= uint64(r.N2)
+		if r.N3 == refusedByKernel || r.N3 == leftOut {
+			if s.refused == nil {
+				s.refused = map[string]uint64{}
+			}
+			s.refused[string(r.Text)] |= uint64(r.N2)
+		}
 		k := string(r.Text) + "\x00" + string(r.Text2)
 		if i, ok := s.hooks[k]; ok {
 			h := &s.holes[i]
@@ -225,6 +236,24 @@ func (s *Set) For(from, to clock.Boot, events uint64) []Hole {
 // Unobservable returns those of the events that nothing could have told: every hook that tells
 // them was refused or left out. That no row speaks of them says nothing.
 func (s *Set) Unobservable(events uint64) uint64 { return events & s.unfed &^ s.fed }
+
+// Why a hook is not attached, as coverage rows have it.
+const (
+	refusedByKernel = 1
+	leftOut         = 3
+)
+
+// Refused returns the hooks, sorted, that would have told one of the events and were refused or
+// left out when asked: an answer drawn from the others is not whole.
+func (s *Set) Refused(events uint64) (hooks []string) {
+	for h, e := range s.refused {
+		if e&events != 0 {
+			hooks = append(hooks, h)
+		}
+	}
+	slices.Sort(hooks)
+	return hooks
+}
 
 // Lossy reports whether rows of the events were lost in [from, to].
 func (s *Set) Lossy(from, to clock.Boot, events uint64) bool {

@@ -84,11 +84,11 @@ type CredSpan struct {
 type CredHow uint8
 
 const (
-	CredSeen  CredHow = iota // first seen with them, or changed without a row that says how
-	CredExec                 // by exec
-	CredCall                 // by a system call
-	CredSetID                // by exec of a set-id program or one with capabilities
-	CredNoCall               // by no call: the kernel did it, or somebody who controls it
+	CredSeen   CredHow = iota // first seen with them, or changed without a row that says how
+	CredExec                  // by exec
+	CredCall                  // by a system call
+	CredSetID                 // by exec of a set-id program or one with capabilities
+	CredNoCall                // by no call: the kernel did it, or somebody who controls it
 )
 
 // Image is one program of a process.
