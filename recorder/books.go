@@ -33,7 +33,7 @@ type books struct {
 	Rows           int    // the batch, as the index of its segment has it
 	Min, Max       clock.Boot
 
-	At       clock.Boot // when they were written
+	At       clock.Boot // when the batch was cut
 	Received [event.MaxType]uint64
 	Bad      [event.MaxType]uint64
 	Disk     [event.MaxType]uint64
@@ -100,14 +100,15 @@ func newKeeper(m *ebpf.Map, critical, bulk *ring.Ring, log *slog.Logger, fill fu
 	return &keeper{m: m, critical: critical, bulk: bulk, fill: fill, log: log, value: make([]byte, m.ValueSize())}
 }
 
-// begin writes books that hold without a batch.
-func (k *keeper) begin() {
-	k.Intend(k.note(&books{Critical: k.critical.Position(), Bulk: k.bulk.Position()}))
+// begin writes books that hold without a batch. at is when the last one was cut, 0 when there was
+// none.
+func (k *keeper) begin(at clock.Boot) {
+	k.Intend(k.note(&books{Critical: k.critical.Position(), Bulk: k.bulk.Position(), At: at}))
 }
 
 // Note implements batch.Keeper.
 func (k *keeper) Note(c *event.Columns, critical, bulk uint64) []byte {
-	b := books{Critical: critical, Bulk: bulk, Rows: c.N}
+	b := books{Critical: critical, Bulk: bulk, Rows: c.N, At: boot()}
 	if c.N > 0 {
 		b.Min, b.Max = c.TS[0], c.TS[0]
 		for _, t := range c.TS[:c.N] {
@@ -119,7 +120,7 @@ func (k *keeper) Note(c *event.Columns, critical, bulk uint64) []byte {
 
 func (k *keeper) note(b *books) []byte {
 	k.ordinal++
-	b.Ordinal, b.At = k.ordinal, boot()
+	b.Ordinal = k.ordinal
 	k.fill(b)
 	out, err := encodeBooks(b)
 	if err == nil && len(out) > len(k.value) {

@@ -5,10 +5,13 @@ package recorder
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -19,10 +22,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
 	"hindcast/format/segment"
 	"hindcast/format/store"
+	"hindcast/recorder/health"
 	"hindcast/replay/load"
 )
 
@@ -30,8 +35,28 @@ import (
 const asRecorder = "HINDCAST_TEST_RECORD"
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(asFlooder); path != "" {
+		flood(path)
+	}
 	if dir := os.Getenv(asRecorder); dir != "" {
-		_, err := Run(context.Background(), Options{Dir: dir, SegmentAge: time.Hour})
+		o := Options{Dir: dir, SegmentAge: time.Hour}
+		if text := os.Getenv(asRecorder + "_OPTIONS"); text != "" {
+			if err := json.Unmarshal([]byte(text), &o); err != nil {
+				fmt.Println(err)
+				os.Exit(2)
+			}
+		}
+		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		said := false
+		o.Notify = func(s Status) {
+			if s.Phase == health.Recording && !said {
+				said = true
+				fmt.Println("recording")
+			}
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		_, err := Run(ctx, o)
 		for _, c := range []error{ErrNotRoot, ErrCapability, ErrOutput} {
 			if errors.Is(err, c) {
 				fmt.Printf("cause: %v\n", c)
@@ -531,6 +556,7 @@ func recorderProcess(t *testing.T, dir string) *exec.Cmd {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), asRecorder+"="+dir)
+	t.Cleanup(func() { bpf.RemovePins((&Options{Dir: dir}).pinFolder()) })
 	return cmd
 }
 
@@ -582,7 +608,7 @@ func TestKilledRecorderLeavesAStore(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) // before the pins are removed
 	marker := filepath.Join(t.TempDir(), "marker")
 	found := false
 	for end := time.Now().Add(60 * time.Second); !found && time.Now().Before(end); time.Sleep(200 * time.Millisecond) {

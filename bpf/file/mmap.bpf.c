@@ -166,11 +166,17 @@ static __noinline int executable(u64 addr, u64 len, u32 prot, u32 call)
 static __noinline u64 writable(u64 addr, u64 len, u32 prot)
 {
 	struct look l = { .addr = addr, .full = !len };
+	struct hc_ev_mmap_write *e;
+	struct hc_buf *b;
 	u64 end;
 
 	if (hc_skip(HC_MMAP_WRITE))
 		return 0;
-	BEGIN(mmap_write, HC_MMAP_WRITE);
+	b = hc_get_buf(HC_MMAP_WRITE, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
 	e->addr = addr;
 	e->length = len;
 	e->prot = prot;
@@ -180,6 +186,7 @@ static __noinline u64 writable(u64 addr, u64 len, u32 prot)
 		hc_drop_buf(b);
 		return 0;
 	}
+	hc_head(&e->h, HC_MMAP_WRITE, 0, 0); /* takes a number: only of what is sent */
 	end = addr + e->length;
 	hc_send(b, false, HC_MMAP_WRITE);
 	return end;

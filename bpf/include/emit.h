@@ -156,6 +156,7 @@ static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 	return !err;
 }
 
+/* Gives the buffer back unsent: not after hc_head, whose number would be missing. */
 static __always_inline void hc_drop_buf(struct hc_buf *b)
 {
 	b->busy = 0;
