@@ -11,6 +11,7 @@ import (
 	"hindcast/format/clock"
 	"hindcast/format/event"
 	"hindcast/query/answer"
+	"hindcast/query/lang/sym"
 	"hindcast/replay"
 	"hindcast/replay/cause"
 	"hindcast/replay/gap"
@@ -952,11 +953,8 @@ func (b *blast) unknownOwners() {
 
 // errno names the errors that people know by name.
 func errno(ret int64) string {
-	names := map[int64]string{1: "EPERM", 2: "ENOENT", 11: "EAGAIN", 13: "EACCES", 16: "EBUSY", 17: "EEXIST", 20: "ENOTDIR", 21: "EISDIR", 22: "EINVAL",
-		24: "EMFILE", 26: "ETXTBSY", 28: "ENOSPC", 30: "EROFS", 39: "ENOTEMPTY", 40: "ELOOP", 99: "EADDRNOTAVAIL", 101: "ENETUNREACH",
-		103: "ECONNABORTED", 104: "ECONNRESET", 110: "ETIMEDOUT", 111: "ECONNREFUSED", 113: "EHOSTUNREACH"}
-	if n := names[-ret]; n != "" {
-		return n
+	if ret < 0 && ret > -4096 {
+		return sym.Errno(int(-ret))
 	}
 	return fmt.Sprintf("error %d", -ret)
 }
