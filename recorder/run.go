@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hindcast/bpf"
@@ -201,6 +202,7 @@ func (s *session) opening() {
 	s.collector.Row(batch.ClockRow(readClocks()))
 	coverage := s.probe.Coverage(at)
 	s.state.SetCoverage(coverage)
+	s.collector.Blind(strings.Join(s.probe.Lacks(event.CredChange), ", "))
 	for _, r := range coverage {
 		s.collector.Row(r)
 	}

@@ -259,6 +259,22 @@ func (p *Probe) Outcomes() (out []Outcome) {
 	return out
 }
 
+// Lacks names what would feed the event and is not attached though the kernel has something for
+// it to see, blind spots included.
+func (p *Probe) Lacks(t event.Type) (names []string) {
+	for _, o := range p.Outcomes() {
+		if o.Why != Runs && o.Why != NotHere && o.Why != OtherTier && o.Entry.Bits()&(1<<t) != 0 {
+			names = append(names, o.Entry.Name)
+		}
+	}
+	for i := range Blind {
+		if Blind[i].Bits()&(1<<t) != 0 {
+			names = append(names, Blind[i].Name)
+		}
+	}
+	return names
+}
+
 const tierTracepoint = 1
 
 // Coverage returns a row per hook and per blind spot.
