@@ -367,3 +367,57 @@ func TestConnectNoPortLeft(t *testing.T) {
 	eq(t, "ret", r.Ret, -int64(unix.EADDRNOTAVAIL))
 	eq(t, "remote port", r.RPort, to.Port())
 }
+
+// TestMPTCP: the process uses one socket, the kernel speaks TCP below it by others. Accept and the
+// first bytes are told of the one, connection and totals of the others; a client that speaks only
+// TCP leaves nothing but TCP.
+func TestMPTCP(t *testing.T) {
+	const mptcp = 262
+	lo := netip.MustParseAddr("127.0.0.1")
+	for _, proto := range []int{mptcp, unix.IPPROTO_TCP} {
+		t.Run(fmt.Sprint(proto), func(t *testing.T) {
+			lfd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, mptcp)
+			if err != nil {
+				t.Skipf("the kernel has no MPTCP, or it is off: %v", err)
+			}
+			defer unix.Close(lfd)
+			var to, from netip.AddrPort
+			var sent, got uint64
+			var fd int
+			rows := record(t, func() {
+				must(t, unix.Bind(lfd, sockaddr(netip.AddrPortFrom(lo, 0))))
+				must(t, unix.Listen(lfd, 3))
+				to = local(lfd)
+				c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, proto)
+				must(t, err)
+				must(t, unix.Connect(c, sockaddr(to)))
+				from = local(c)
+				fd, _, err = unix.Accept(lfd)
+				must(t, err)
+				unix.Write(c, make([]byte, 33))
+				unix.Read(fd, make([]byte, 100))
+				sent, got = inode(c), inode(fd)
+				unix.Close(c)
+				unix.Close(fd)
+			})
+			self := os.Getpid()
+			b := one(t, rows, typ(event.Bind), by(self))
+			eq(t, "bound port", b.LPort, to.Port())
+			ends(t, one(t, rows, typ(event.Connect), by(self)), from, to, unix.IPPROTO_TCP)
+			acc := one(t, rows, typ(event.Accept), by(self))
+			ends(t, acc, to, from, unix.IPPROTO_TCP)
+			eq(t, "accept ret", acc.Ret, int64(fd))
+			eq(t, "accept inode", acc.Ino, got)
+			eq(t, "numbers of the connection", acc.ISN != 0, proto == unix.IPPROTO_TCP)
+			eq(t, "mismatches", len(only(rows, typ(event.Mismatch), by(self))), 0)
+			if !lengths(t) {
+				return
+			}
+			s := one(t, rows, typ(event.SockFirst), by(self), func(r *event.Row) bool { return r.Ino == sent })
+			ends(t, s, from, to, unix.IPPROTO_TCP)
+			eq(t, "bytes", s.Ret, 33)
+			r := one(t, rows, typ(event.SockFirst), by(self), func(r *event.Row) bool { return r.Ino == got })
+			ends(t, r, to, from, unix.IPPROTO_TCP)
+		})
+	}
+}

@@ -304,7 +304,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	struct tcp_sock *tp;
 	struct file *f;
 	struct hc_tcp v = { .role = HC_ROLE_ACCEPTED };
-	u16 family;
+	u16 family, proto;
 
 	if (ctx->ret < 0)
 		return 0;
@@ -321,7 +321,8 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family == AF_UNIX)
 		return unix_accepted(ctx, i, so, sk);
-	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	proto = BPF_CORE_READ(sk, sk_protocol);
+	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_MPTCP))
 		return 0;
 	if (hc_skip(HC_ACCEPT))
 		return 0;
@@ -337,7 +338,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	e->ino = BPF_CORE_READ(i, i_ino);
 	/* Unlocked: data may arrive between the reads. Two that agree are one. */
 	tp = (struct tcp_sock *)sk;
-	for (int n = 0; n < 4; n++) {
+	for (int n = 0; n < 4 && proto == IPPROTO_TCP; n++) { /* of MPTCP its subflows have them */
 		v.role = HC_ROLE_ACCEPTED;
 		hc_read_tcp(&v, tp, TCP_ESTABLISHED, 0, HC_PROBE);
 		if (v.isn == e->isn)
@@ -752,7 +753,7 @@ static __always_inline int used(struct sock *sk, int ret, u32 dir)
 		return unix_used(sk, ret, dir);
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
-	if (proto == IPPROTO_TCP)
+	if (proto == IPPROTO_TCP || proto == IPPROTO_MPTCP)
 		return tcp_used(sk, ret, dir);
 	if (proto == IPPROTO_UDP)
 		return udp_used(sk, ret, dir);
