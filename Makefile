@@ -45,11 +45,17 @@ race: ## the offline half under the race detector (needs a C compiler)
 bench: build ## the benchmark table, recorder off against on (root, some minutes)
 	$(GO) run ./recorder/bench -hindcast bin/hindcast -results recorder/bench/results
 
+.PHONY: evasion
+evasion: build ## evasions under hindcast and, where it is installed, auditd: who saw what (root)
+	$(GO) build -o .cache/evasion/ ./testdata/evasion/...
+	.cache/evasion/compare bin/hindcast .cache/evasion/tricks >.cache/evasion/RESULTS.md; e=$$?; \
+		cat .cache/evasion/RESULTS.md; cp .cache/evasion/RESULTS.md testdata/evasion/RESULTS.md; exit $$e
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, import rules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
-	$(GO) vet ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle
-	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle
+	$(GO) vet ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle ./testdata/evasion/...
+	$(GO) run $(STATICCHECK) -checks $(CHECKS) ./... ./testdata/demo/... ./testdata/storm ./testdata/oracle ./testdata/evasion/...
 	$(GO) test -count=1 -run 'TestImports' ./cmd/hindcast
 
 .PHONY: clang
