@@ -21,6 +21,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/format/event"
 )
 
@@ -721,4 +722,96 @@ func TestClockSet(t *testing.T) {
 	if got := only(rows, typ(event.ClockSet)); len(got) != 0 {
 		t.Errorf("%d rows of questions", len(got))
 	}
+}
+
+func TestForensicProfileTellsElementsOfMaps(t *testing.T) {
+	set := loadHooks(t, bpf.Options{Self: bpf.NoSelf, Forensic: true, Leave: allBut("hc_bpf")}, "hc_bpf")
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "anyones", Type: ebpf.Hash, KeySize: 4, ValueSize: 4, MaxEntries: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	id := idOf(t, m.FD())
+	key, val := new([4]byte), new([4]byte)
+	a := &attr{uint32(m.FD())}
+	a.pointer(2, &key[0])
+	a.pointer(4, &val[0])
+	const lookup, update = 1, 2
+	ownThread(func() {
+		tid := uint32(unix.Gettid())
+		drainSet(t, set)
+		for _, cmd := range []uint32{update, lookup} {
+			if _, err := bpfCall(uintptr(cmd), a); err != nil {
+				t.Error(err)
+			}
+			got := only(drainSet(t, set), typ(event.BPF), func(r *event.Row) bool { return r.TID == tid && r.Op == cmd })
+			if len(got) != 1 {
+				t.Errorf("%d rows of command %d", len(got), cmd)
+				continue
+			}
+			sameBPF(t, &got[0], bpfWant{cmd: cmd, object: 2, id: id, kind: int64(ebpf.Hash), name: "anyones"})
+		}
+	})
+	runtime.KeepAlive([]any{key, val})
+}
+
+// Of a recorded command only that is told, but for what touches the recorder; the recorder's own
+// calls are counted and not told.
+func TestOwnIsToldInEveryScope(t *testing.T) {
+	set := loadHooks(t, bpf.Options{Self: bpf.NoSelf, Scoped: true, Leave: allBut("hc_bpf")}, "hc_bpf")
+	if err := set.MarkOwn(); err != nil {
+		t.Fatal(err)
+	}
+	key, val := new([4]byte), new([4]byte)
+	key[3] = 0x7f
+	elem := func(fd int) *attr {
+		a := &attr{uint32(fd)}
+		a.pointer(2, &key[0])
+		a.pointer(4, &val[0])
+		return a
+	}
+	ownThread(func() {
+		tid := uint32(unix.Gettid())
+		drainSet(t, set)
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "other", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		m.Close()
+		bpfCall(cmdMapUpdate, elem(set.Scope.FD()))
+		got := only(drainSet(t, set), typ(event.BPF), func(r *event.Row) bool { return r.TID == tid })
+		if len(got) != 1 {
+			t.Errorf("%d rows, want that of our own map alone", len(got))
+			return
+		}
+		sameBPF(t, &got[0], bpfWant{cmd: cmdMapUpdate, object: 2, id: idOf(t, set.Scope.FD()), kind: int64(ebpf.Hash), name: "hc_scope", own: 1})
+	})
+
+	self := loadHooks(t, bpf.Options{Leave: allBut("hc_bpf")}, "hc_bpf") // this process is the recorder
+	if err := self.MarkOwn(); err != nil {
+		t.Fatal(err)
+	}
+	count := func() (n uint64) {
+		const leftOut = 5 // HC_SELF
+		var zero uint32
+		var cpus []([bpf.Causes][bpf.Types]uint64)
+		if err := self.Counters.Lookup(&zero, &cpus); err != nil {
+			t.Fatal(err)
+		}
+		for i := range cpus {
+			n += cpus[i][leftOut][event.BPF]
+		}
+		return n
+	}
+	before := count()
+	bpfCall(cmdMapUpdate, elem(self.Scope.FD()))
+	bpfCall(cmdMapFD, &attr{1<<31 - 1})
+	if n := count() - before; n != 2 {
+		t.Errorf("%d calls of the recorder were left out, want 2", n)
+	}
+	if got := only(drainSet(t, self), typ(event.BPF), by(os.Getpid())); len(got) != 0 {
+		t.Errorf("%d rows of the recorder itself", len(got))
+	}
+	runtime.KeepAlive([]any{key, val})
 }
