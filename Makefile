@@ -101,6 +101,7 @@ nightly: ## hours: long fuzzing, kernel tests and the storm again and again
 	$(GO) test -timeout 2h -count=10 -run 'TestStorm|TestDemo' ./cmd/hindcast
 	for s in 1 2 3 4 5 6 7 8 9 10; do HINDCAST_ORACLE_SEED=$$s $(GO) test -timeout 2h -count=1 -run TestRandomProgram ./cmd/hindcast || exit 1; done
 	$(GO) test -timeout 2h -count=10 ./bpf/... ./recorder/...
+	HINDCAST_NIGHTLY=1 $(GO) test -timeout 2h -count=1 -run "Killed|Gaps|Stopped|Flood|Tampering" ./recorder
 	$(MAKE) race
 	$(MAKE) vmtest KERNELS="6.1 6.12 sid"
 

@@ -5,6 +5,7 @@ package recorder
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,10 @@ type Check struct {
 type DoctorOptions struct {
 	Dir    string   // the store that recordings would go to; default: hindcast-store
 	Holder []string // as Options.Holder
+	Pin    string   // as Options.Pin
+	// Release removes what recorders that ended without a word left running in the kernel; what
+	// waits there to be stored is lost.
+	Release bool
 }
 
 // Doctor examines this host: every hook is loaded, attached for a moment and taken out again.
@@ -45,7 +50,7 @@ func Doctor(o DoctorOptions) []Check {
 	if o.Dir == "" {
 		o.Dir = "hindcast-store"
 	}
-	checks := []Check{kernelCheck(), privilegeCheck(), btfCheck(), lockdownCheck(), tracefsCheck(), cgroupCheck(), outputCheck(o.Dir)}
+	checks := []Check{kernelCheck(), privilegeCheck(), btfCheck(), lockdownCheck(), tracefsCheck(), cgroupCheck(), pinCheck(o.Pin, o.Release), outputCheck(o.Dir)}
 	return append(checks, hookChecks(o.Holder)...)
 }
 
@@ -137,6 +142,50 @@ func cgroupCheck() Check {
 		return Check{Name: "cgroup2", Status: OK, Detail: root}
 	}
 	return Check{"cgroup2", Warn, "not mounted: peers of unconnected datagrams are not seen", "mount -t cgroup2 none /sys/fs/cgroup"}
+}
+
+// pinCheck tells what recordings are pinned. release removes those whose recorder ended.
+func pinCheck(root string, release bool) Check {
+	if root == "" {
+		root = PinRoot
+	}
+	c := Check{Name: "pins", Status: OK}
+	var st unix.Statfs_t
+	if err := unix.Statfs(bpffs, &st); err != nil || st.Type != unix.BPF_FS_MAGIC {
+		c.Detail = "no bpf file system at " + bpffs + ": a recording mounts one, so that a killed recorder's successor finds what it missed"
+	}
+	folders, _ := os.ReadDir(root)
+	var said []string
+	for _, f := range folders {
+		dir := filepath.Join(root, f.Name())
+		m, live, err := bpf.ReadManifest(dir)
+		switch {
+		case live && err != nil:
+			said = append(said, fmt.Sprintf("a recorder is beginning or ending at %s", dir))
+		case live:
+			said = append(said, fmt.Sprintf("process %d records into %s", m.PID, m.Store))
+		case release:
+			if e := bpf.RemovePins(dir); e != nil {
+				c.Status, c.Fix = Warn, "remove "+dir
+				said = append(said, fmt.Sprintf("%s cannot be removed: %s", dir, rootCause(e)))
+			} else {
+				said = append(said, fmt.Sprintf("removed what process %d left running for %s", m.PID, m.Store))
+			}
+		case err != nil:
+			c.Status, c.Fix = Warn, "hindcast doctor --release removes it"
+			said = append(said, fmt.Sprintf("%s holds what cannot be taken over: %s", dir, rootCause(err)))
+		default:
+			c.Status, c.Fix = Warn, fmt.Sprintf("hindcast record -w %s stores what waits and goes on; hindcast doctor --release ends it", m.Store)
+			said = append(said, fmt.Sprintf("process %d, which recorded into %s, ended without a word; its hooks go on recording into the rings", m.PID, m.Store))
+		}
+	}
+	if len(said) > 0 {
+		c.Detail = strings.Join(said, "; ")
+	}
+	if c.Detail == "" {
+		c.Detail = "none"
+	}
+	return c
 }
 
 func outputCheck(dir string) Check {

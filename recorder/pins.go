@@ -72,6 +72,16 @@ func (s *session) inherit() error {
 		return nil // a command's recording ends with it; what the host's left is none of its business
 	}
 	dir := s.o.pinFolder()
+	folders, _ := os.ReadDir(filepath.Dir(dir))
+	for _, f := range folders {
+		if f.Name() == filepath.Base(dir) {
+			continue
+		}
+		if m, live, err := bpf.ReadManifest(filepath.Join(filepath.Dir(dir), f.Name())); err == nil && !live {
+			s.o.Logger.Warn("hooks of a recorder that ended without a word are still in place: hindcast record -w STORE stores what waits, hindcast doctor --release ends them",
+				"store", m.Store, "process", m.PID)
+		}
+	}
 	m, live, err := bpf.ReadManifest(dir)
 	if live {
 		return &Error{Cause: ErrOutput, Err: bpf.ErrPinned, Text: fmt.Sprintf("process %d records into %s already", m.PID, s.o.Dir)}

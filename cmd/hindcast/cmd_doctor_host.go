@@ -24,7 +24,7 @@ func doctor(c *cli.Context, w world) error {
 	if dir == "" {
 		dir = recordDir(w)
 	}
-	for _, k := range recorder.Doctor(recorder.DoctorOptions{Dir: dir, Holder: holder}) {
+	for _, k := range recorder.Doctor(recorder.DoctorOptions{Dir: dir, Holder: holder, Pin: c.String("pin"), Release: c.Bool("release")}) {
 		cs = append(cs, text.Check{Name: k.Name, Status: string(k.Status), Detail: k.Detail, Fix: k.Fix})
 		bad = bad || k.Status == recorder.Fail
 	}

@@ -126,9 +126,10 @@ func (c *Collector) drain(s *Source, goal uint64, now clock.Boot) (n int, clear 
 		if t >= event.MaxType {
 			t = 0
 		}
-		s.Seq.Add(cpu, seq)
+		at := wireTime(rec)
+		s.Seq.Add(cpu, seq, at)
 		c.Received[t]++
-		last = max(last, wireTime(rec))
+		last = max(last, at)
 		c.order.Add(rec)
 		n++
 		if c.Saw != nil && (event.Type(t) == event.Mount || event.Type(t) == event.ClockSet) {

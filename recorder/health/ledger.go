@@ -8,6 +8,7 @@ import (
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
+	"hindcast/recorder/ring"
 )
 
 // What the kernel half counts: the rows of a Counts, as in bpf/include/maps.h.
@@ -38,6 +39,7 @@ var kinds = [Causes]struct {
 	MapFull:   {"map_full", false},
 	Busy:      {"busy", true},
 	Nested:    {"nested", true},
+	Truncated: {"truncated", false},
 }
 
 // Miss is how often the kernel skipped one program because a program was already running on
@@ -64,6 +66,10 @@ type Reading struct {
 	Decode  [event.MaxType]uint64 // records that are not what the catalogue says, by claimed type
 	Disk    [event.MaxType]uint64 // rows that could not be written
 	Refused map[Refusal]uint64    // sums up to Quota of CPU
+
+	// What is missing in the numbers of the rings since the last reading, by cpu: it bounds the
+	// time of what found no room. May be nil.
+	Bulk, Critical []ring.Hole
 }
 
 // Sum adds a counter up over all cpus.
@@ -102,7 +108,7 @@ type Told struct {
 // Told returns what a recorder needs to know that goes on with the same programs.
 func (l *Ledger) Told() Told {
 	t := Told{l.last, maps.Clone(l.missed)}
-	t.Last.Missed = nil
+	t.Last.Missed, t.Last.Bulk, t.Last.Critical = nil, nil, nil
 	return t
 }
 
@@ -127,6 +133,9 @@ func (l *Ledger) Update(now Reading) []event.Row {
 		if loss {
 			l.Lost += n
 		}
+		if cause == "truncated" { // every row that was cut says so, and none is missing
+			n, detail = 0, fmt.Sprintf("%d cut", n)
+		}
 		rows = append(rows, Row(since, now.At, cpu, class, n, cause, detail))
 	}
 	for cpu := range now.CPU {
@@ -139,7 +148,11 @@ func (l *Ledger) Update(now Reading) []event.Row {
 				continue
 			}
 			for t := range event.Type(event.MaxType) {
+				n := len(rows)
 				add(cpu, t, now.CPU[cpu][c][t]-old[c][t], kind.cause, "", kind.loss)
+				if c == RingFull && len(rows) > n {
+					bound(&rows[n], &now, &old, cpu, event.ByID(t))
+				}
 			}
 		}
 	}
@@ -168,6 +181,36 @@ func (l *Ledger) Update(now Reading) []event.Row {
 	}
 	l.last = now
 	return rows
+}
+
+// bound narrows the interval of a row of what found no room to the time between two records of
+// that cpu that did, as far as these are known.
+func bound(row *event.Row, now *Reading, old *Counts, cpu int, e *event.Event) {
+	if e == nil || e.Ring == event.NoRing {
+		return
+	}
+	holes := now.Bulk
+	if e.Ring == event.Critical {
+		holes = now.Critical
+	}
+	if cpu >= len(holes) {
+		return
+	}
+	h := holes[cpu]
+	var lost uint64
+	for t := range event.Type(event.MaxType) {
+		if other := event.ByID(t); other != nil && other.Ring == e.Ring {
+			lost += now.CPU[cpu][RingFull][t] - old[RingFull][t] + now.CPU[cpu][Quota][t] - old[Quota][t]
+		}
+	}
+	from := h.Last // what no later record brackets was lost after the last one
+	if h.Missing > 0 {
+		from = h.From
+	}
+	row.T0 = max(row.T0, min(from, row.TS))
+	if h.Missing == lost && h.To > row.T0 {
+		row.TS = min(row.TS, h.To)
+	}
 }
 
 // Gaps are the holes in the numbers of one ring: missing records by cpu.

@@ -63,11 +63,12 @@ func TestUpdateWritesDownWhatGrew(t *testing.T) {
 	r := Reading{At: 200, CPU: make([]Counts, 2), Missed: []Miss{{"hc_open", event.Open, 2}}}
 	r.CPU[1][RingFull][event.Open] = 5
 	r.CPU[1][Self][event.Open] = 99      // not a loss
-	r.CPU[0][Truncated][event.Exec] = 99 // not a loss
+	r.CPU[0][Truncated][event.Exec] = 99 // nothing is missing
 	r.CPU[0][ReadFault][event.Rename] = 1
 	r.Decode[event.Exec] = 3
 	same(t, l.Update(r),
 		entry{0, event.Rename, 1, "read_fault", 100, 200},
+		entry{0, event.Exec, 0, "truncated", 100, 200},
 		entry{1, event.Open, 5, "ring_full", 100, 200},
 		entry{0, event.Exec, 3, "decode", 100, 200},
 		entry{0, event.Open, 2, "recursion", 100, 200})
@@ -86,6 +87,41 @@ func TestUpdateWritesDownWhatGrew(t *testing.T) {
 		entry{0, event.Fork, 7, "disk", 300, 400})
 	if l.Lost != 18 {
 		t.Errorf("lost %d", l.Lost)
+	}
+}
+
+// What was told goes from one recorder to the next, and what quotas refused is told by cgroup.
+func TestTheNextRecorderTellsOnlyWhatIsNew(t *testing.T) {
+	r := Reading{At: 200, CPU: make([]Counts, 1), Missed: []Miss{{"hc_open", event.Open, 2}}}
+	r.CPU[0][RingFull][event.Open], r.CPU[0][Quota][event.Open] = 5, 3
+	r.Refused = map[Refusal]uint64{{7, event.Open}: 2, {0, event.Open}: 1}
+	first := Ledger{Start: 100}
+	rows := first.Update(r)
+	same(t, rows,
+		entry{0, event.Open, 5, "ring_full", 100, 200},
+		entry{0, event.Open, 1, "quota", 100, 200},
+		entry{0, event.Open, 2, "quota", 100, 200},
+		entry{0, event.Open, 2, "recursion", 100, 200})
+	if rows[1].Cgroup != 0 || rows[2].Cgroup != 7 {
+		t.Errorf("refused of cgroups %d and %d", rows[1].Cgroup, rows[2].Cgroup)
+	}
+	next := Ledger{Start: 100}
+	next.Resume(first.Told())
+	r.At = 300
+	same(t, next.Update(r))
+	r.CPU = []Counts{r.CPU[0]}
+	r.CPU[0][RingFull][event.Open]++
+	r.Missed = []Miss{{"hc_open", event.Open, 3}}
+	r.At = 400
+	same(t, next.Update(r), entry{0, event.Open, 1, "ring_full", 300, 400}, entry{0, event.Open, 1, "recursion", 300, 400})
+	received := [event.MaxType]uint64{event.Open: 10}
+	r.CPU[0][Seen][event.Open] = 10 + 6 + 3
+	if rows, n := next.Reconcile(r, &received, Gaps{event.Bulk, []uint64{9}}); n != 0 {
+		t.Errorf("%d unaccounted: %+v", n, entries(rows))
+	}
+	r.Refused = map[Refusal]uint64{{7, event.Open}: 2}
+	if _, n := next.Reconcile(r, &received); n != 1 {
+		t.Errorf("%d unaccounted when a refusal has no cgroup", n)
 	}
 }
 

@@ -8,7 +8,7 @@ type Status struct {
 	Elapsed  time.Duration     // since the hooks were attached
 	Events   uint64            // rows handed to the store
 	Lost     uint64            // records lost, all causes
-	LostBy   map[string]uint64 // ledger counts by cause; read_fault and map_full lose no row
+	LostBy   map[string]uint64 // ledger counts by cause; read_fault, map_full and truncated lose no row
 	Segments int
 	Bytes    int64 // written to disk
 	// How full the rings were at the last look, 0 to 1.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"hindcast/format/clock"
 )
 
 // fake is a ring in our own memory, and the kernel's half of it.
@@ -172,13 +174,19 @@ func TestDrainAllocatesNothing(t *testing.T) {
 func TestSequenceCountsHolesOnce(t *testing.T) {
 	var s Sequence
 	for _, n := range []uint64{0, 1, 4, 3, 7} { // 3 came late; 2, 5, 6 never
-		s.Add(1, n)
+		s.Add(1, n, clock.Boot(100+n))
 	}
-	s.Add(0, 0)
+	s.Add(0, 0, 5)
+	if h := s.Holes(); h[0] != (Hole{Last: 5}) || h[1] != (Hole{From: 101, To: 107, Missing: 3, Last: 107}) {
+		t.Errorf("holes %+v", h)
+	}
+	if h := s.Holes(); h[1] != (Hole{Last: 107}) {
+		t.Errorf("told twice: %+v", h)
+	}
 	if s.CPUs() != 2 || s.Missing(0) != 0 || s.Missing(1) != 3 || s.Missing(9) != 0 {
 		t.Errorf("%d cpus, missing %d and %d", s.CPUs(), s.Missing(0), s.Missing(1))
 	}
-	s.Add(1, 5)
+	s.Add(1, 5, 108)
 	if s.Missing(1) != 2 {
 		t.Errorf("missing %d after one arrived late", s.Missing(1))
 	}
