@@ -4,6 +4,7 @@ package kerntest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,10 +12,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/format/event"
 )
 
@@ -225,6 +229,53 @@ func init() {
 		fmt.Scanln(&line)
 		return 0
 	}
+}
+
+// TestAimedAtTheRecorder: what the recorder does is left out, what is done to it is not, even
+// when only a command is recorded that neither of the two belongs to.
+func TestAimedAtTheRecorder(t *testing.T) {
+	programs(t)
+	recorder, _ := victim(t)
+	other, _ := victim(t)
+	set, err := bpf.Load(bpf.Options{Self: uint32(recorder), Scoped: true, CriticalBytes: 1 << 20, BulkBytes: 1 << 20, Leave: func(n string) bool { return n != "hc_ptrace" }})
+	must(t, err)
+	defer set.Close()
+	must(t, set.Hook("hc_ptrace").Attach())
+	ring, err := ringbuf.NewReader(set.Critical)
+	must(t, err)
+	defer ring.Close()
+	reach := func(pid int) (rows []event.Row) {
+		ownThread(func() {
+			must(t, unix.PtraceAttach(pid))
+			unix.Wait4(pid, nil, unix.WALL, nil)
+			must(t, unix.PtraceDetach(pid))
+		})
+		for {
+			ring.SetDeadline(time.Now())
+			rec, err := ring.Read()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return rows
+			}
+			must(t, err)
+			var r event.Row
+			_, err = event.Decode(rec.RawSample, &r)
+			must(t, err)
+			if r.Type == event.Access {
+				rows = append(rows, r)
+			}
+		}
+	}
+	got := reach(recorder)
+	if len(got) != 2 {
+		t.Fatalf("%d rows of what was done to the recorder, want 2", len(got))
+	}
+	access(t, &got[0], 1, unix.PTRACE_ATTACH, 0, 0, 0, recorder)
+	access(t, &got[1], 1, unix.PTRACE_DETACH, 0, 0, 0, recorder)
+	eq(t, "rows of what is no part of the command", len(reach(other)), 0)
+	must(t, set.Scope.Put(uint32(other), uint32(1)))
+	eq(t, "rows of what was done to the command", len(reach(other)), 2)
+	must(t, set.SetSelf(uint32(os.Getpid())))
+	eq(t, "rows of what the recorder did", len(reach(other)), 0)
 }
 
 func TestProcessVM(t *testing.T) {

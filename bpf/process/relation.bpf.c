@@ -78,7 +78,9 @@ int BPF_PROG(hc_fork_ns, struct task_struct *child, u64 clone_flags)
 struct hc_orphans {
 	u64 thread, threads; /* next in the list of threads, and its head */
 	u64 next, head;      /* next in the list of children, and its head */
-	u32 parent_pid, pad;
+	u32 parent_pid;
+	bool last; /* the process ends, not one of its threads */
+	u64 start; /* of the process that ends */
 	u64 parent_start;
 	u64 left;
 };
@@ -91,6 +93,15 @@ struct {
 	__type(key, u32);
 	__type(value, struct hc_orphans);
 } hc_orphaned SEC(".maps");
+
+/* Orphans that a thread told before its process ended, by their pid: the start of that process.
+ * What is pushed out is told twice. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, u64);
+} hc_orphans_told SEC(".maps");
 
 /* True when a thread of the process has not begun to end. The first dozen are asked. */
 static __noinline int hc_alive(u64 process)
@@ -141,7 +152,16 @@ static __noinline int hc_orphan(struct hc_orphans *o, struct task_struct *child)
 {
 	struct hc_ev_reparent *e;
 	u32 tgid = BPF_CORE_READ(child, tgid);
+	u64 *told;
 
+	told = bpf_map_lookup_elem(&hc_orphans_told, &tgid);
+	if (told && *told == o->start) {
+		if (o->last)
+			bpf_map_delete_elem(&hc_orphans_told, &tgid);
+		return 0;
+	}
+	if (!o->last)
+		bpf_map_update_elem(&hc_orphans_told, &tgid, &o->start, BPF_ANY);
 	/* an outsider has no children in the recorded command */
 	if (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid))
 		return 0;
@@ -191,9 +211,8 @@ static long hc_orphans_step(u32 i, void *ctx)
  * by the kernel and not by us. Children hang on the thread that made them: those of all threads
  * are handed out when the process ends. A thread that ends alone leaves its children to another
  * thread, and their parent process stays. In a process that ends as a whole, a thread may be gone
- * with its children before the last one gets here: its own are told as it ends. Such a child can
- * be told twice, with the same parent. Where all threads end on their own accord at the same
- * instant, children of one that was not last can be missed.
+ * with its children before the last one gets here: its own are told as it ends. Where all threads
+ * end on their own accord at the same instant, children of one that was not last can be missed.
  */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(hc_reparent, struct task_struct *dying)
@@ -225,6 +244,8 @@ int BPF_PROG(hc_reparent, struct task_struct *dying)
 	o->threads = threads;
 	o->thread = last ? first : threads;
 	o->left = hc_has_loop ? HC_THREADS : HC_THREADS_OLD;
+	o->last = last;
+	o->start = BPF_CORE_READ(t, group_leader, start_boottime);
 	o->parent_pid = BPF_CORE_READ(reaper, tgid);
 	o->parent_start = BPF_CORE_READ(reaper, group_leader, start_boottime);
 	if (hc_has_loop) {
