@@ -87,6 +87,7 @@ __noinline u64 hc_xxh64(struct hc_buf *b, u64 p, u64 n)
 		return 0;
 	w = (u64 *)&b->data[HC_BUF_SOFT];
 	stripes = rest / 32;
+	asm volatile("" : "+r"(stripes)); /* 6.1 would not see that it bounds the loop: both conditions stay */
 	for (u32 k = 0; k < HC_XXH_CHUNK / 32 && k < stripes; k++) {
 		for (int l = 0; l < 4; l++)
 			x.v[l] = hc_xxh_round(x.v[l], w[4 * k + l]);

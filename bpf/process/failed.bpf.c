@@ -44,6 +44,8 @@ __noinline u32 hc_put_strings(struct hc_buf *b, u64 array)
 		room = ARGS_BYTES - (at - from);
 		if (i == ARGS || at > HC_BUF_SOFT || room < 1 || room > ARGS_BYTES)
 			return 1;
+		asm volatile("" : "+r"(room)); /* the mask is for 6.1, which has forgotten the bound */
+		room &= 2 * ARGS_BYTES - 1;
 		n = bpf_probe_read_user_str(&b->data[at], room + 1, (void *)p);
 		if (n > 0) {
 			b->at = at + n;
