@@ -189,17 +189,16 @@ func events(hindcast, capture string) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for s := bufio.NewScanner(strings.NewReader(string(out))); ; {
-		s.Buffer(nil, 1<<24)
-		for s.Scan() {
-			var r row
-			if err := json.Unmarshal(s.Bytes(), &r); err != nil {
-				return nil, err
-			}
-			rows = append(rows, r)
+	s := bufio.NewScanner(strings.NewReader(string(out)))
+	s.Buffer(nil, 1<<24)
+	for s.Scan() {
+		var r row
+		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
+			return nil, err
 		}
-		return rows, s.Err()
+		rows = append(rows, r)
 	}
+	return rows, s.Err()
 }
 
 // auditLog returns the text of every event: its records, which share a serial number.
