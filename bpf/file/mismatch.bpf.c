@@ -292,6 +292,7 @@ HC_SYSCALL_TOO(execveat, claim)
 	return check(ctx, hc_arg(0), (void *)hc_arg(1), false);
 }
 
+#ifndef HC_COMPAT /* it sees the execs of either table */
 /*
  * The string of an exec as the call began against the kernel's copy of it, which is what was run.
  * By then the memory it came from is gone, so claimed is the kernel's copy. For execveat with a
@@ -350,3 +351,4 @@ out:
 	bpf_map_delete_elem(&hc_claims, &tid);
 	return 0;
 }
+#endif
