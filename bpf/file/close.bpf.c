@@ -17,7 +17,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 static __always_inline void totals(struct file *f)
 {
-	struct task_struct *t = hc_current();
+	struct task_struct *t = hc_trusted();
 	struct hc_io_table *tab = hc_io_of(t, false);
 	struct hc_io_slot *s;
 	bool any = false;

@@ -4,10 +4,12 @@
  * it, by whatever way it was changed. Stores to shared mappings are seen by nothing else; a
  * change made by a call for which we have no row is seen here as well.
  *
- * The tracepoint fires when a clean page becomes dirty: of many stores to one page between two
- * writebacks (5 to 30 seconds) only the first is seen. It fires for file systems that write back
- * to something: not for tmpfs, memory files and System V memory. Direct writes make no page
- * dirty. What kernel threads write back or do for others is left out.
+ * The tracepoint fires when a clean page, or a run of pages that the kernel keeps as one, becomes
+ * dirty: of many stores to it between two writebacks (5 to 30 seconds) only the first is seen. It
+ * fires for file systems that write back to something: not for tmpfs, memory files and System V
+ * memory. Direct writes make no page dirty. What kernel threads write back or do for others is
+ * left out. Pages are counted up to the last row: what follows it within a second waits for the
+ * thread to dirty one more.
  */
 #include "../include/path.h"
 #include <bpf/bpf_tracing.h>
@@ -18,7 +20,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 struct dirtied_key {
 	u64 ino;
-	u32 dev, tid;
+	u32 dev, gen;
+	u32 tid, pad;
 };
 struct dirtied {
 	u64 t0, told; /* told: when a row was last made */
@@ -39,7 +42,7 @@ static __always_inline s64 call(void)
 	struct pt_regs *r;
 
 	if (hc_has_regs) {
-		r = (struct pt_regs *)bpf_task_pt_regs(hc_current());
+		r = (struct pt_regs *)bpf_task_pt_regs(hc_trusted());
 #if defined(__TARGET_ARCH_x86)
 		return r->orig_ax;
 #else
@@ -102,6 +105,7 @@ static __noinline int dirtied(struct inode *i)
 	hc_inode(&o, i);
 	k.ino = o.ino;
 	k.dev = o.dev;
+	k.gen = o.gen;
 	k.tid = HC_T(t, pid);
 	now = bpf_ktime_get_boot_ns();
 	d = bpf_map_lookup_elem(&hc_dirtied, &k);

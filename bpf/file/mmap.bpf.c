@@ -199,7 +199,7 @@ static __always_inline int mapped_exec(struct file *f, s64 ret, u32 prot, u32 fl
 	e->map_flags = flags;
 	e->addr = ret;
 	e->length = hc_arg(1);
-	e->offset = hc_arg(5);
+	e->offset = hc_arg(5) * HC_MMAP_UNIT;
 	OBJECT(HC_MMAP_EXEC, f);
 	hc_send(b, false, HC_MMAP_EXEC);
 	return 0;
@@ -212,7 +212,7 @@ static __always_inline int mapped_write(struct file *f, s64 ret, u32 prot, u32 f
 	e->map_flags = flags;
 	e->addr = ret;
 	e->length = hc_arg(1);
-	e->offset = hc_arg(5);
+	e->offset = hc_arg(5) * HC_MMAP_UNIT;
 	OBJECT(HC_MMAP_WRITE, f);
 	hc_send(b, false, HC_MMAP_WRITE);
 	return 0;

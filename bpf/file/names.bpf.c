@@ -180,7 +180,7 @@ PROG(fchown)
 PROG(truncate)
 {
 	BEGIN(truncate, HC_TRUNCATE);
-	e->size = hc_arg(1);
+	e->size = hc_length(ctx, 1);
 	e->old_size = -1;
 	NAME(path, HC_TRUNCATE, AT_FDCWD, hc_arg(0));
 	hc_send(b, false, HC_TRUNCATE);
@@ -189,7 +189,7 @@ PROG(truncate)
 PROG(ftruncate)
 {
 	BEGIN(truncate, HC_TRUNCATE);
-	e->size = hc_arg(1);
+	e->size = hc_length(ctx, 1);
 	e->old_size = -1;
 	OBJECT(HC_TRUNCATE, hc_arg(0));
 	hc_send(b, false, HC_TRUNCATE);

@@ -904,7 +904,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_close, mode) == 96, "close.mode")
 _Static_assert(__builtin_offsetof(struct hc_ev_close, fd) == 100, "close.fd");
 _Static_assert(__builtin_offsetof(struct hc_ev_close, last_fd) == 104, "close.last_fd");
 
-/* A file was mapped so that stores change it (shared and writable): from now until unmap or exit the process may write it without a call. */
+/* A file was mapped so that stores change it (shared and writable): from now until unmap, exec or exit the process, and children that fork makes meanwhile, may write it without a call. System V memory attached is told so too: its inode number is the segment's id. */
 struct hc_ev_mmap_write {
 	struct hc_hdr h;
 	__u64 ino;
@@ -931,7 +931,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, prot) == 124, "mmap_w
 _Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, map_flags) == 128, "mmap_write.map_flags");
 _Static_assert(__builtin_offsetof(struct hc_ev_mmap_write, path) == 132, "mmap_write.path");
 
-/* A range that held shared writable mappings was unmapped; they also end with exit and exec. */
+/* A range that held shared writable mappings was unmapped, or another mapping took its place; they also end with exit and exec. Of a process with more of them than are remembered, every range. */
 struct hc_ev_unmap {
 	struct hc_hdr h;
 	__u64 addr;

@@ -9,7 +9,7 @@
 
 #include "path.h"
 
-#define HC_RANGES 8
+#define HC_RANGES 16
 
 #define PROT_WRITE 2
 #define PROT_EXEC 4
@@ -25,7 +25,7 @@ struct hc_stores {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, u32);
 	__type(value, struct hc_stores);
 } hc_stores SEC(".maps");

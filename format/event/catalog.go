@@ -474,8 +474,8 @@ var Catalog = []Event{
 		{"fd", "file.fd", CS32, ColFD, Number, Public, Kernel, "descriptor"},
 		{"last_fd", "file.lastfd", CU32, ColOp, Code, Public, Kernel, "last descriptor of a range that was closed at once, else fd"},
 	})},
-	{MmapWrite, "mmap_write", "file", Bulk, 2, "A file was mapped so that stores change it (shared and writable): from now until unmap or exit the process may write it without a call.", join(object("file"), mapped())},
-	{Unmap, "unmap", "file", Bulk, 2, "A range that held shared writable mappings was unmapped; they also end with exit and exec.", []Field{
+	{MmapWrite, "mmap_write", "file", Bulk, 2, "A file was mapped so that stores change it (shared and writable): from now until unmap, exec or exit the process, and children that fork makes meanwhile, may write it without a call. System V memory attached is told so too: its inode number is the segment's id.", join(object("file"), mapped())},
+	{Unmap, "unmap", "file", Bulk, 2, "A range that held shared writable mappings was unmapped, or another mapping took its place; they also end with exit and exec. Of a process with more of them than are remembered, every range.", []Field{
 		{"addr", "mmap.addr", CU64, ColN2, Number, Public, Kernel, "address"},
 		{"length", "mmap.len", CU64, ColN3, Bytes, Public, Kernel, "length"},
 	}},
@@ -483,13 +483,13 @@ var Catalog = []Event{
 		{"call", "mmap.call", CU32, ColN5, Code, Public, Kernel, "system call number"},
 	})},
 	{Dirty, "dirty", "file", Bulk, 2, "Witness inside the kernel: pages of this inode were changed in the actor's context. Told once a second at most for each thread and inode, and where no write row explains it.", join(object("file"), []Field{
-		{"pages", "dirty.pages", CU32, ColOpsOut, Count, Public, Kernel, "pages since t0"},
+		{"pages", "dirty.pages", CU32, ColOpsOut, Count, Public, Kernel, "pages since t0, or larger units where the kernel keeps several pages as one"},
 		{"t0", "dirty.since", CU64, ColT0, BootNS, Public, Kernel, "first of them"},
 		{"path", "file.path", CPath, ColPath, Path, Locator, Kernel, "a name of the inode within its file system, empty when it has none in memory"},
 	})},
 	{Attr, "attr", "file", Bulk, 2, "Attributes or space of a file were changed: extended attributes, times, fallocate, inode flags. Object fields are zero when the call gave a name.", join(object("file"), []Field{
 		{"path", "file.path", CClaimed, ColPath, Path, Locator, Claimed, "name given, or path walked from the descriptor"},
-		{"op", "attr.op", CU32, ColOp, Code, Public, Kernel, "1 setxattr, 2 removexattr, 3 times, 4 fallocate, 5 inode flags"},
+		{"op", "attr.op", CU32, ColOp, Code, Public, Kernel, "1 setxattr, 2 removexattr, 3 times, 4 fallocate, 5 inode flags (FS_*_FL), 6 inode flags (FS_XFLAG_*)"},
 		{"name", "attr.name", CBytes, ColText, Name, Naming, Claimed, "extended attribute"},
 		{"size", "attr.size", CS64, ColN1, Bytes, Public, Kernel, "size of the value, or length of the space"},
 		{"attr_flags", "attr.flags", CU64, ColN2, Code, Public, Kernel, "flags or mode of the call"},
