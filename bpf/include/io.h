@@ -219,7 +219,7 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
 	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)
 		return 0;
-	tab = hc_io_of(t, true);
+	tab = hc_io_of(hc_trusted(), true);
 	if (!tab) {
 		hc_count(HC_BUSY, type);
 		return 0;

@@ -15,6 +15,7 @@ const volatile u32 hc_bulk_wake;    /* wake the reader when this many bytes wait
 const volatile u32 hc_crit_wake;
 const volatile u32 hc_page_size = 4096;
 const volatile u32 hc_forensic;     /* 1: every operation is told, whatever it costs */
+const volatile u32 hc_has_cast;     /* the kernel has bpf_rdonly_cast */
 const volatile u32 hc_has_loop;     /* the kernel has bpf_loop */
 const volatile u32 hc_has_regs;     /* the kernel has bpf_task_pt_regs */
 const volatile u32 hc_old;          /* before 5.12: tables stand in for storage, the running task is not typed */
