@@ -29,6 +29,7 @@ func BenchmarkPrograms(b *testing.B) {
 	defer unix.Close(fd)
 	buf := make([]byte, 1)
 	unix.Write(fd, buf)
+	mebibyte, refused := words(1<<20, 1), []string{"one", "two", "three"}
 	for _, c := range []struct {
 		name  string
 		progs []string
@@ -36,9 +37,11 @@ func BenchmarkPrograms(b *testing.B) {
 	}{
 		{"getppid", nil, func() { unix.Getppid() }},
 		{"pread", []string{"hc_pread64"}, func() { unix.Pread(fd, buf, 0) }},
-		{"open+close", []string{"hc_openat"}, func() { f, _ := unix.Open(path, unix.O_RDONLY, 0); unix.Close(f) }},
+		{"open+close", []string{"hc_openat", "hc_enter_openat", "hc_openat_claim"}, func() { f, _ := unix.Open(path, unix.O_RDONLY, 0); unix.Close(f) }},
 		{"chmod", []string{"hc_fchmodat"}, func() { unix.Chmod(path, 0o600) }},
 		{"fork+exec+exit", []string{"hc_fork", "hc_exec", "hc_exit"}, func() { exec.Command("/bin/true").Run() }},
+		{"exec with 1 MiB of arguments", []string{"hc_exec"}, func() { (&exec.Cmd{Path: "/bin/true", Args: mebibyte, Env: []string{"A=1"}}).Run() }},
+		{"refused exec", []string{"hc_execve"}, func() { unix.Exec(path, refused, nil) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			before := map[string]*ebpf.ProgramStats{}
