@@ -22,7 +22,6 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
-	"golang.org/x/sys/unix"
 
 	"hindcast/bpf/internal/obj"
 )
@@ -233,6 +232,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		if names = wanted; len(names) == 0 {
 			return nil
 		}
+	}
 	// Maps first, once for all objects; the read-only settings are the object's own.
 	own := map[string]*ebpf.Map{}
 	for mname, ms := range cs.Maps {
@@ -253,7 +253,6 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 			}
 		}
 		own[mname] = m
-	}
 	}
 	// All at once is several times faster, since types are handed to the kernel once; only when
 	// the kernel refuses something is each tried alone.
