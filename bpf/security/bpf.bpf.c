@@ -149,7 +149,8 @@ HC_SYSCALL(bpf)
 	struct hc_ev_bpf *e;
 	struct seen s = {};
 	struct hc_buf *b;
-	bool own, rare = true;
+	bool own, rare = true, asked = false;
+	int fd = -1, prog = -1;
 
 	if (cmd < 64 && TOLD >> cmd & 1)
 		rare = true;
@@ -163,19 +164,18 @@ HC_SYSCALL(bpf)
 		hc_count(HC_READ_FAULT, HC_BPF);
 		user = 0;
 	}
+	/* which descriptor leads to the object, and which to a program beside it */
 	switch (cmd) {
 	case BPF_PROG_LOAD:
 		s.kind = a[0];
 		s.attach = a[17];
 		name = user + 48;
-		if (ret >= 0)
-			see(&s, ret);
+		fd = ret;
 		break;
 	case BPF_MAP_CREATE:
 		s.kind = a[0];
 		name = user + 28;
-		if (ret >= 0)
-			see(&s, ret);
+		fd = ret;
 		break;
 	case BPF_PROG_GET_FD_BY_ID:
 	case BPF_MAP_GET_FD_BY_ID:
@@ -183,77 +183,70 @@ HC_SYSCALL(bpf)
 	case BPF_LINK_GET_FD_BY_ID:
 		s.object = cmd == BPF_PROG_GET_FD_BY_ID ? PROG : cmd == BPF_MAP_GET_FD_BY_ID ? MAP : cmd == BPF_LINK_GET_FD_BY_ID ? LINK : TYPES;
 		s.id = a[0];
-		if (ret >= 0)
-			see(&s, ret);
+		fd = ret;
 		break;
 	case BPF_BTF_LOAD:
-		if (ret >= 0)
-			see(&s, ret);
+		fd = ret;
 		break;
 	case BPF_OBJ_GET:
 		path = *(u64 *)a;
-		if (ret >= 0)
-			see(&s, ret);
+		fd = ret;
 		break;
 	case BPF_OBJ_PIN:
 		path = *(u64 *)a;
-		see(&s, a[2]);
+		fd = a[2];
 		break;
 	case BPF_RAW_TRACEPOINT_OPEN:
 		path = *(u64 *)a;
-		if (ret >= 0)
-			see(&s, ret);
-		else
-			s.prog = prog_of(a[2]);
+		fd = ret;
+		prog = ret < 0 ? a[2] : -1;
 		break;
 	case BPF_LINK_CREATE:
-		if (ret >= 0)
-			see(&s, ret);
-		else
-			s.prog = prog_of(a[0]);
-		s.attach = a[2];
+		fd = ret;
+		prog = ret < 0 ? a[0] : -1;
+		asked = true;
 		break;
 	case BPF_LINK_UPDATE:
-		see(&s, a[0]);
-		s.prog = prog_of(a[1]);
+		fd = a[0];
+		prog = a[1];
 		break;
 	case BPF_PROG_ATTACH:
 	case BPF_PROG_DETACH:
-		see(&s, a[1]);
-		s.attach = a[2];
+		fd = a[1];
+		asked = true;
 		break;
 	case BPF_PROG_BIND_MAP:
-		see(&s, a[1]);
-		s.prog = prog_of(a[0]);
-		break;
-	case BPF_LINK_DETACH:
-	case BPF_ITER_CREATE:
-	case BPF_MAP_FREEZE:
-		see(&s, a[0]);
+		fd = a[1];
+		prog = a[0];
 		break;
 	case BPF_ENABLE_STATS:
 		s.kind = a[0];
 		break;
+	case BPF_LINK_DETACH:
+	case BPF_ITER_CREATE:
+	case BPF_MAP_FREEZE:
 	case BPF_MAP_UPDATE_ELEM:
 	case BPF_MAP_DELETE_ELEM:
 	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
-		see(&s, a[0]);
-		break;
-	case BPF_MAP_LOOKUP_AND_DELETE_BATCH:
-	case BPF_MAP_UPDATE_BATCH:
-	case BPF_MAP_DELETE_BATCH:
-		see(&s, a[9]);
-		break;
 	case BPF_MAP_LOOKUP_ELEM:
 	case BPF_MAP_GET_NEXT_KEY:
 	case BPF_PROG_TEST_RUN:
 	case BPF_OBJ_GET_INFO_BY_FD:
-		see(&s, a[0]);
+		fd = a[0];
 		break;
 	case BPF_MAP_LOOKUP_BATCH:
-		see(&s, a[9]);
+	case BPF_MAP_LOOKUP_AND_DELETE_BATCH:
+	case BPF_MAP_UPDATE_BATCH:
+	case BPF_MAP_DELETE_BATCH:
+		fd = a[9];
 		break;
 	}
+	if (fd >= 0)
+		see(&s, fd);
+	if (prog >= 0)
+		s.prog = prog_of(prog);
+	if (asked)
+		s.attach = a[2];
 	own = mine(s.object, s.id) || mine(PROG, s.prog);
 	if (!rare && !own && !hc_forensic)
 		return 0;
