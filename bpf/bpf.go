@@ -366,7 +366,7 @@ func (h *Hook) Attach() error {
 func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 	kind, target, _ := strings.Cut(h.Section, "/")
 	switch kind {
-	case "tp_btf":
+	case "tp_btf", "fexit":
 		l, err = link.AttachTracing(link.TracingOptions{Program: h.prog})
 	case "raw_tp":
 		l, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: h.prog})

@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +19,9 @@ type abilities struct {
 	loop  bool // bpf_loop, 5.17
 	regs  bool // bpf_task_pt_regs, 5.15
 	fetch bool // atomics that return what was there, 5.12
-	old   bool // not all of: storage of tasks and sockets for tracing, typed current task (5.11), socket cookies for tracing, pointers handed to global functions (5.12)
+	// lengths: tracepoints at the end of sends and receives, 6.3
+	lengths bool
+	old     bool // not all of: storage of tasks and sockets for tracing, typed current task (5.11), socket cookies for tracing, pointers handed to global functions (5.12)
 }
 
 var able = sync.OnceValue(func() abilities {
@@ -36,10 +39,11 @@ var able = sync.OnceValue(func() abilities {
 	}
 	have := func(f asm.BuiltinFunc) bool { return features.HaveProgramHelper(ebpf.TracePoint, f) == nil }
 	return abilities{
-		loop:  have(asm.FnLoop),
-		regs:  have(asm.FnTaskPtRegs),
-		fetch: err == nil,
-		old:   err != nil || !have(asm.FnGetCurrentTaskBtf),
+		loop:    have(asm.FnLoop),
+		regs:    have(asm.FnTaskPtRegs),
+		fetch:   err == nil,
+		lengths: lengths(),
+		old:     err != nil || !have(asm.FnGetCurrentTaskBtf),
 	}
 })
 
@@ -51,6 +55,21 @@ const (
 	oldThreads = 8192
 	oldSockets = 16384
 )
+
+// instead lists the programs that stand for those tracepoints where there are none.
+var instead = map[string]bool{
+	"hc_inet_sendmsg": true, "hc_inet_recvmsg": true, "hc_inet6_sendmsg": true, "hc_inet6_recvmsg": true,
+	"hc_unix_stream_sendmsg": true, "hc_unix_stream_recvmsg": true, "hc_unix_dgram_sendmsg": true, "hc_unix_dgram_recvmsg": true,
+}
+
+func lengths() bool {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return true
+	}
+	var t *btf.Typedef
+	return !errors.Is(kernel.TypeByName("btf_trace_sock_send_length", &t), btf.ErrNotFound)
+}
 
 // beyond lists programs whose loops the verifier can follow only as callbacks of bpf_loop (5.17).
 // Before, it would take minutes to find out that they are too much.
@@ -66,6 +85,12 @@ func adapt(cs *ebpf.CollectionSpec) error {
 			if err := v.Set(b2u(on)); err != nil {
 				return fmt.Errorf("set %s: %w", k, err)
 			}
+		}
+	}
+	for name, p := range cs.Programs {
+		length := p.SectionName == "tp_btf/sock_send_length" || p.SectionName == "tp_btf/sock_recv_length"
+		if a.lengths && instead[name] || !a.lengths && length {
+			delete(cs.Programs, name)
 		}
 	}
 	if !a.loop {

@@ -98,6 +98,11 @@ func loadHooks(t *testing.T, o bpf.Options, names ...string) *bpf.Set {
 	t.Cleanup(s.Close)
 	for _, n := range names {
 		h := s.Hook(n)
+		if h == nil && n == "hc_sock_send" { // before 6.3
+			h = s.Hook("hc_inet_sendmsg")
+		} else if h == nil && n == "hc_sock_recv" {
+			h = s.Hook("hc_inet_recvmsg")
+		}
 		if h == nil {
 			t.Fatalf("no hook %s", n)
 		}

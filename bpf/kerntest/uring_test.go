@@ -653,7 +653,7 @@ func TestUringSockets(t *testing.T) {
 		}{{opSend, fd, 1}, {opRecv, nfd, 2}} {
 			res, rows = recorded(t, ring, sqe{op: d.op, flags: flags, fd: int32(d.fd), addr: ptr(&buf[0]), len: 5})
 			eq(t, "bytes", res, 5)
-			if shared.set.Hook("hc_sock_send").Err == nil {
+			if h := sends(shared.set); h != nil && h.Err == nil {
 				u := one(t, rows, typ(event.SockFirst))
 				eq(t, "direction", u.Op, d.dir)
 				eq(t, "pid", u.PID, uint32(os.Getpid()))

@@ -755,7 +755,7 @@ static __always_inline int used(struct sock *sk, int ret, u32 dir)
 		return 0;
 	if (proto == IPPROTO_TCP || proto == IPPROTO_MPTCP)
 		return tcp_used(sk, ret, dir);
-	if (proto == IPPROTO_UDP)
+	if (proto == IPPROTO_UDP && !hc_old) /* there its storage is for cgroup programs only */
 		return udp_used(sk, ret, dir);
 	return 0;
 }
@@ -764,8 +764,7 @@ static __always_inline int used(struct sock *sk, int ret, u32 dir)
  * sock_send_length and sock_recv_length, kernel 6.3 on: one place for send, write, sendmsg,
  * sendmmsg, sendfile and io_uring alike, in the process that calls, with the socket and the
  * result. TCP, UDP and unix; other families (netlink, packet, raw, vsock, sctp) are not told.
- * They miss splice out of a socket. On older kernels TCP keeps its connections and totals, and
- * UDP and unix are not seen.
+ * They miss splice out of a socket. Older kernels have the functions below.
  */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(hc_sock_send, struct sock *sk, int ret, int flags)
@@ -779,6 +778,66 @@ int BPF_PROG(hc_sock_recv, struct sock *sk, int ret, int flags)
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
 		return 0;
 	return used(sk, ret, HC_RECV);
+}
+
+/*
+ * The same before 6.3, which has no such tracepoints: at the end of the functions below, which all
+ * sends and receives pass. They need trampolines (fexit); the loader leaves them out where the
+ * tracepoints are. They miss sendfile over TCP, and before 5.12 UDP.
+ */
+struct msghdr;
+
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(hc_inet_sendmsg, struct socket *so, struct msghdr *msg, unsigned long size, int ret)
+{
+	return used(so->sk, ret, HC_SEND);
+}
+
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(hc_inet6_sendmsg, struct socket *so, struct msghdr *msg, unsigned long size, int ret)
+{
+	return used(so->sk, ret, HC_SEND);
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int BPF_PROG(hc_unix_stream_sendmsg, struct socket *so, struct msghdr *msg, unsigned long size, int ret)
+{
+	return used(so->sk, ret, HC_SEND);
+}
+
+SEC("fexit/unix_dgram_sendmsg")
+int BPF_PROG(hc_unix_dgram_sendmsg, struct socket *so, struct msghdr *msg, unsigned long size, int ret)
+{
+	return used(so->sk, ret, HC_SEND);
+}
+
+static __always_inline int received(struct sock *sk, int ret, int flags)
+{
+	return flags & (MSG_PEEK | MSG_ERRQUEUE) ? 0 : used(sk, ret, HC_RECV);
+}
+
+SEC("fexit/inet_recvmsg")
+int BPF_PROG(hc_inet_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
+{
+	return received(so->sk, ret, flags);
+}
+
+SEC("fexit/inet6_recvmsg")
+int BPF_PROG(hc_inet6_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
+{
+	return received(so->sk, ret, flags);
+}
+
+SEC("fexit/unix_stream_recvmsg")
+int BPF_PROG(hc_unix_stream_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
+{
+	return received(so->sk, ret, flags);
+}
+
+SEC("fexit/unix_dgram_recvmsg")
+int BPF_PROG(hc_unix_dgram_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
+{
+	return received(so->sk, ret, flags);
 }
 
 /*

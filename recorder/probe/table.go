@@ -13,6 +13,9 @@ type Entry struct {
 	// Optional tells that kernels exist which lack what this hook sees, not only the way to see
 	// it: a call that came later, or that the kernel was built without. There nothing is missed.
 	Optional bool
+	// Before names the kernel version from which another hook tells the same, better: there this
+	// one is not even loaded.
+	Before string
 	// InsteadOf names the hook that this one replaces on kernels that refuse the other: only
 	// the first that loads of such a pair is attached, and the other is not missed.
 	InsteadOf string

@@ -4,7 +4,7 @@ import "hindcast/format/event"
 
 // netTable lists the hooks that see sockets beyond TCP connections and flows.
 func netTable() []Entry {
-	return []Entry{
+	t := []Entry{
 		{Name: "hc_connect", Group: connections, Feeds: types(event.ConnectDenied, event.UnixConn, event.Mismatch), Minimal: true,
 			Without: "connects that were refused before anything was sent, who connected to which unix socket, and addresses that were rewritten on their way"},
 		{Name: "hc_unix_cookie", Group: connections, Feeds: types(event.UnixConn),
@@ -14,4 +14,14 @@ func netTable() []Entry {
 		{Name: "hc_socket", Group: connections, Feeds: types(event.SocketNew),
 			Without: "raw, packet, netlink and other rare sockets"},
 	}
+	for _, f := range []struct{ name, what string }{
+		{"inet_sendmsg", "sends over IPv4"}, {"inet_recvmsg", "receives over IPv4"},
+		{"inet6_sendmsg", "sends over IPv6"}, {"inet6_recvmsg", "receives over IPv6"},
+		{"unix_stream_sendmsg", "sends over unix streams"}, {"unix_stream_recvmsg", "receives over unix streams"},
+		{"unix_dgram_sendmsg", "sends of unix datagrams"}, {"unix_dgram_recvmsg", "receives of unix datagrams"},
+	} {
+		t = append(t, Entry{Name: "hc_" + f.name, Group: flows, Feeds: types(event.SockFirst, event.SockTotal), Before: "6.3",
+			Without: f.what + ": which process used which socket, and the totals of UDP"})
+	}
+	return t
 }
