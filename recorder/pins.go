@@ -61,7 +61,7 @@ func (o *Options) loadOptions() bpf.Options {
 // digest stands for programs and options that a successor must share.
 func (o *Options) digest() (string, error) {
 	d, err := bpf.Digest(o.loadOptions())
-	return d + " " + o.Profile, err
+	return fmt.Sprintf("%s %+v", d, o.choice()), err
 }
 
 // inherit looks for what a recorder of this store left running in the kernel. With the same
@@ -246,29 +246,45 @@ func total(n *[event.MaxType]uint64) (sum uint64) {
 	return sum
 }
 
-// replace stores what waits in the rings of another set of programs and takes its hooks out. The
-// new programs are loaded before, so that little time goes by without any.
+// replace makes ready to put other programs in the place of those that were left: what waits in
+// their rings is stored, and the new ones are loaded.
 func (s *session) replace(old *session) error {
-	defer old.close()
+	s.old = old
 	if err := s.load(); err != nil {
+		old.writer.Close()
 		return err
 	}
 	old.probe = probe.New(old.set, s.o.choice())
 	old.probe.Attach() // they are
 	old.started = boot()
 	old.catchUp()
-	out := boot()
+	return nil
+}
+
+// cut ends the time of the old programs: what they see from now on is not stored. The new ones are
+// attached next. Only then are the old ones taken out, which takes seconds.
+func (s *session) cut() {
+	s.without = boot()
+	s.old.sweep()
+	s.old.doAll()
+	s.old.collector.Until = boot()
+}
+
+// retire takes the old programs out and closes their books. The rings of the new ones hold what
+// happens meanwhile.
+func (s *session) retire() {
+	old := s.old
 	if err := old.set.Unpin(); err != nil {
 		s.o.Logger.Warn("cannot remove pins", "error", err)
 	}
 	old.set.Detach()
 	old.balance("replaced by a recorder with other options")
+	old.close()
+	s.old = nil
 	s.state.Reset()
 	if err := s.store.Roll(); err != nil {
 		s.o.Logger.Warn("cannot seal the segment of the recorder before", "error", err)
 	}
-	s.without = out
-	return nil
 }
 
 // pin lets the programs outlive this process.

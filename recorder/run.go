@@ -108,6 +108,9 @@ func (s *session) load() (err error) {
 
 // close frees what open made. The store is closed by itself.
 func (s *session) close() {
+	if s.old != nil {
+		s.old.close()
+	}
 	if s.poll != nil {
 		s.poll.Close()
 	}
@@ -125,11 +128,17 @@ func (s *session) close() {
 // record is a recording from the first hook to the seal.
 func (s *session) record(ctx context.Context, path string, res Result) (Result, error) {
 	s.say(health.Starting)
+	if s.old != nil {
+		s.cut()
+	}
 	s.probe.Attach()
 	if err := s.set.MarkOwn(); err != nil {
 		s.o.Logger.Warn("cannot mark what is our own: who touches it may not be told", "error", err)
 	}
 	s.started = boot()
+	if s.old != nil {
+		s.retire()
+	}
 	if s.taken == nil {
 		s.ledger.Start = s.started
 		if !s.scoped() {

@@ -45,6 +45,7 @@ type session struct {
 	keeper  *keeper   // nil when nothing is pinned
 	remarks []remark  // for the first rows
 	witness witness
+	old     *session   // with other programs, to be replaced; nil when there is none
 	without clock.Boot // since when no hooks were in place, because those of another recorder were replaced
 
 	// Of the draining goroutine, and of the caller before start and after it has ended.

@@ -58,6 +58,7 @@ type Collector struct {
 	Streamed uint64                // records out of iterators
 	Bad      [event.MaxType]uint64 // records that could not be decoded, of rings and iterators
 	Values   bool                  // keep the values of environments, not the names only; default: names only
+	Until    clock.Boot            // records made then or later are left out: other programs make them too; 0: none
 	Keeper   Keeper                // nil: the rings are not held, reading releases them
 	// Saw is given every record of a change of mounts or clocks as it is read, valid during the
 	// call. Default: nobody is.
@@ -243,6 +244,9 @@ func (c *Collector) decode(rec []byte) {
 			t = 0
 		}
 		c.Bad[t]++
+		return
+	}
+	if c.Until != 0 && c.row.TS >= c.Until {
 		return
 	}
 	c.append(&c.row)
