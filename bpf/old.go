@@ -60,6 +60,7 @@ const (
 var instead = map[string]bool{
 	"hc_inet_sendmsg": true, "hc_inet_recvmsg": true, "hc_inet6_sendmsg": true, "hc_inet6_recvmsg": true,
 	"hc_unix_stream_sendmsg": true, "hc_unix_stream_recvmsg": true, "hc_unix_dgram_sendmsg": true, "hc_unix_dgram_recvmsg": true,
+	"hc_unix_seqpacket_sendmsg": true, "hc_unix_seqpacket_recvmsg": true,
 }
 
 func lengths() bool {

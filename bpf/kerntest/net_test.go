@@ -231,7 +231,8 @@ func lengths(t testing.TB) bool {
 	var def *btf.Typedef
 	if errors.Is(kernel.TypeByName("btf_trace_sock_send_length", &def), btf.ErrNotFound) {
 		for _, n := range []string{"hc_inet_sendmsg", "hc_inet_recvmsg", "hc_inet6_sendmsg", "hc_inet6_recvmsg",
-			"hc_unix_stream_sendmsg", "hc_unix_stream_recvmsg", "hc_unix_dgram_sendmsg", "hc_unix_dgram_recvmsg"} {
+			"hc_unix_stream_sendmsg", "hc_unix_stream_recvmsg", "hc_unix_dgram_sendmsg", "hc_unix_dgram_recvmsg",
+			"hc_unix_seqpacket_sendmsg", "hc_unix_seqpacket_recvmsg"} {
 			if h := set.Hook(n); !h.Attached() {
 				if errors.Is(h.Err, unix.EPERM) || errors.Is(h.Err, ebpf.ErrNotSupported) {
 					return false // no trampolines here

@@ -811,6 +811,13 @@ int BPF_PROG(hc_unix_dgram_sendmsg, struct socket *so, struct msghdr *msg, unsig
 	return used(so->sk, ret, HC_SEND);
 }
 
+/* It ends in the one before, or has it within itself: told twice, the use of a socket is one row. */
+SEC("fexit/unix_seqpacket_sendmsg")
+int BPF_PROG(hc_unix_seqpacket_sendmsg, struct socket *so, struct msghdr *msg, unsigned long size, int ret)
+{
+	return used(so->sk, ret, HC_SEND);
+}
+
 static __always_inline int received(struct sock *sk, int ret, int flags)
 {
 	return flags & (MSG_PEEK | MSG_ERRQUEUE) ? 0 : used(sk, ret, HC_RECV);
@@ -836,6 +843,12 @@ int BPF_PROG(hc_unix_stream_recvmsg, struct socket *so, struct msghdr *msg, unsi
 
 SEC("fexit/unix_dgram_recvmsg")
 int BPF_PROG(hc_unix_dgram_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
+{
+	return received(so->sk, ret, flags);
+}
+
+SEC("fexit/unix_seqpacket_recvmsg")
+int BPF_PROG(hc_unix_seqpacket_recvmsg, struct socket *so, struct msghdr *msg, unsigned long size, int flags, int ret)
 {
 	return received(so->sk, ret, flags);
 }

@@ -19,6 +19,7 @@ func netTable() []Entry {
 		{"inet6_sendmsg", "sends over IPv6"}, {"inet6_recvmsg", "receives over IPv6"},
 		{"unix_stream_sendmsg", "sends over unix streams"}, {"unix_stream_recvmsg", "receives over unix streams"},
 		{"unix_dgram_sendmsg", "sends of unix datagrams"}, {"unix_dgram_recvmsg", "receives of unix datagrams"},
+		{"unix_seqpacket_sendmsg", "sends of unix packets"}, {"unix_seqpacket_recvmsg", "receives of unix packets"},
 	} {
 		t = append(t, Entry{Name: "hc_" + f.name, Group: flows, Feeds: types(event.SockFirst, event.SockTotal), Before: "6.3",
 			Without: f.what + ": which process used which socket, and the totals of UDP"})
