@@ -5,6 +5,7 @@
  */
 #include "../include/name.h"
 #include "../include/pass.h"
+#include "../security/object.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -12,6 +13,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define FS_IOC32_SETFLAGS 0x40046602
 #define FS_IOC_FSSETXATTR 0x401c5820
 #define SECCOMP_IOCTL_NOTIF_ADDFD 0x40182103
+#define PERF_EVENT_IOC_SET_BPF 0x40042408
 
 enum { INODE_FLAGS = 5, INODE_XFLAGS = 6 };
 
@@ -52,6 +54,32 @@ static __always_inline int supervised(struct hc_sys_exit *ctx)
 	return 0;
 }
 
+/* The way to put a program on a tracepoint or probe before there were links for it. */
+static __always_inline int attached(struct hc_sys_exit *ctx)
+{
+	struct hc_ev_bpf *e;
+	struct seen s = {};
+	struct hc_buf *b;
+	bool own;
+
+	see(&s, hc_arg(2));
+	own = mine(s.object, s.id);
+	if (!own && hc_skip(HC_BPF))
+		return 0;
+	b = hc_get_buf(HC_BPF, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_BPF, hc_told(ctx->ret), ctx->ret);
+	e->cmd = HC_BPF_ON_PERF;
+	hc_set_seen(e, &s, own);
+	if (s.name)
+		hc_put_kernel_str(b, &e->name, HC_BPF, s.name);
+	hc_send_now(b, HC_BPF);
+	return 0;
+}
+
 HC_SYSCALL(ioctl)
 {
 	switch ((u32)hc_arg(1)) {
@@ -62,6 +90,8 @@ HC_SYSCALL(ioctl)
 		return inode_flags(ctx, INODE_XFLAGS);
 	case SECCOMP_IOCTL_NOTIF_ADDFD:
 		return supervised(ctx);
+	case PERF_EVENT_IOC_SET_BPF:
+		return attached(ctx);
 	}
 	return 0;
 }

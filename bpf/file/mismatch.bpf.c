@@ -73,7 +73,7 @@ static __always_inline int begin(u32 call, const void *name)
 	b = hc_get_buf(HC_MISMATCH, 0);
 	if (!b)
 		return 0;
-	n = bpf_probe_read_user_str(&b->data[AT_STRING], HC_STR + 1, name);
+	n = hc_read_user_str(&b->data[AT_STRING], HC_STR + 1, name);
 	if (n <= 0) {
 		hc_count(HC_READ_FAULT, HC_MISMATCH);
 		hc_drop_buf(b);
@@ -194,7 +194,7 @@ static __always_inline int check(struct hc_sys_exit *ctx, int dfd, const void *n
 	b = hc_get_buf(HC_MISMATCH, sizeof(*e));
 	if (!b)
 		goto out;
-	n = bpf_probe_read_user_str(&b->data[AT_STRING], HC_STR + 1, name);
+	n = hc_read_user_str(&b->data[AT_STRING], HC_STR + 1, name);
 	if (opens && ctx->ret >= 0)
 		f = hc_file(ctx->ret);
 	if (n <= 0 || n - 1 != c->len || hc_hash_string(b, n - 1) != c->hash)

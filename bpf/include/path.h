@@ -138,7 +138,7 @@ __noinline u32 hc_walk_old(u64 dentry, u64 vfsmount)
 	if (!w.b)
 		return 1;
 	w.from = w.b->at;
-	for (int i = 0; i < HC_DEPTH_OLD; i++)
+	for (int i = 0; i < HC_DEPTH_OLD / 2; i++)
 		if (hc_walk_step(i, &w))
 			break;
 	return !w.whole;
@@ -239,6 +239,15 @@ __noinline u32 hc_up_to_edge(struct hc_buf *b, u64 p, u32 max)
 	return n;
 }
 
+/* Reads a NUL terminated string and returns its bytes, the NUL among them. Before 6.13 the helper
+ * says 0 for an empty one. */
+static __always_inline long hc_read_user_str(void *to, u32 size, const void *p)
+{
+	long n = bpf_probe_read_user_str(to, size, p);
+
+	return n ? n : 1;
+}
+
 /*
  * Appends a NUL terminated string of the program, without its NUL. When it runs into a page that
  * is not there, what stands before is kept and marked truncated; when nothing can be read, it is
@@ -250,7 +259,7 @@ static __always_inline void hc_put_user_str(struct hc_buf *b, struct hc_var *v, 
 	long n = 0;
 
 	if (at <= HC_BUF_SOFT)
-		n = bpf_probe_read_user_str(&b->data[at], HC_STR + 1, p);
+		n = hc_read_user_str(&b->data[at], HC_STR + 1, p);
 	hc_took_str(b, v, type, at, n);
 	if (n > 0)
 		return;

@@ -225,8 +225,8 @@ func TestMountByDescriptor(t *testing.T) {
 			func() (int, error) { return 0, unix.FsconfigSetFlag(fs, "ro") })
 		mountRow(t, mountWant{op: 10, fstype: "tmpfs", source: "my source", data: "hc_nokey=/a/file", flags: setPath | int64(d)<<32, err: unix.EINVAL},
 			func() (int, error) { return 0, unix.FsconfigSetPath(fs, "hc_nokey", "/a/file", d) })
-		mountRow(t, mountWant{op: 10, fstype: "tmpfs", source: "my source", data: "hc_nokey", flags: setFD | int64(d)<<32, err: unix.EINVAL},
-			func() (int, error) { return 0, unix.FsconfigSetFd(fs, "hc_nokey", d) })
+		mountRow(t, mountWant{op: 10, fstype: "tmpfs", source: "my source", data: "hc_nokey", flags: setFD | int64(fs)<<32, err: unix.EINVAL},
+			func() (int, error) { return 0, unix.FsconfigSetFd(fs, "hc_nokey", fs) })
 		mountRow(t, mountWant{op: 10, data: "ro", flags: setFlag, err: unix.EBADF}, // no context at all
 			func() (int, error) { return 0, unix.FsconfigSetFlag(d, "ro") })
 
@@ -362,13 +362,21 @@ func TestRootChanges(t *testing.T) {
 			func() (int, error) { return 0, unix.Chroot("/inner") })
 	})
 	apart(t, func(dir string) {
-		os.MkdirAll(dir+"/old", 0o755)
-		os.MkdirAll(dir+"/proc", 0o755)
-		if err := unix.Mount("proc", dir+"/proc", "proc", 0, ""); err != nil {
-			t.Error(err)
-			return
+		// a root that is a mount on another, as the first root of a machine may not be
+		for _, err := range []error{
+			unix.Chroot(dir),
+			os.Mkdir("/new", 0o755),
+			unix.Mount("new", "/new", "tmpfs", 0, ""),
+			os.MkdirAll("/new/old", 0o755),
+			os.MkdirAll("/new/proc", 0o755),
+			unix.Mount("proc", "/new/proc", "proc", 0, ""),
+			unix.Chdir("/new"),
+		} {
+			if err != nil {
+				t.Error(err)
+				return
+			}
 		}
-		root := mountAt(t, dir)
 		var err error
 		rows := locked(t, func() { err = unix.PivotRoot(".", "old") })
 		got := only(rows, typ(event.Mount))
@@ -380,13 +388,13 @@ func TestRootChanges(t *testing.T) {
 		now := mountAt(t, "/")
 		eq(t, "op", r.Op, 4)
 		eq(t, "ret", r.Ret, 0)
-		eq(t, "new root is the mount that was there", r.N2, root.id)
-		eq(t, "and the root now", r.N2, now.id)
+		eq(t, "the new root's source", now.source, "new")
+		eq(t, "the root now", r.N2, now.id)
 		eq(t, "parent", r.N3, now.parent)
 		eq(t, "device", r.Dev, now.dev)
-		// the directory is walked after the call: this one is the root by now
-		eq(t, "new root", string(r.Path), "/.")
-		eq(t, "old root", string(r.Path2), "/old")
+		// the directory is walked after the call: this one is where the old root was
+		eq(t, "new root", string(r.Path), dir+"/.")
+		eq(t, "old root", string(r.Path2), dir+"/old")
 		eq(t, "claimed", r.Flags, event.FlagCritical)
 	})
 	if _, err := os.Stat(filepath.Join("/", "proc", "self")); err != nil {

@@ -640,6 +640,36 @@ func TestPerfEventOpen(t *testing.T) {
 	}
 }
 
+// A program put on a tracepoint as it was done before there were links for it.
+func TestBPFOnPerfEvent(t *testing.T) {
+	programs(t)
+	b, err := os.ReadFile("/sys/kernel/tracing/events/sched/sched_process_hang/id")
+	if err != nil {
+		b, err = os.ReadFile("/sys/kernel/tracing/events/sched/sched_process_exec/id")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+	p, progID, tag := small(t, ebpf.TracePoint, "hc_on_perf", 0)
+	fd, err := unix.PerfEventOpen(&unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Sample: 1, Size: unix.PERF_ATTR_SIZE_VER0}, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	want := bpfWant{cmd: 1001, object: 1, id: progID, kind: int64(ebpf.TracePoint), tag: tag, name: "hc_on_perf"}
+	rows := locked(t, func() { err = unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, p.FD()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameBPF(t, one(t, rows, typ(event.BPF)), want)
+	rows = locked(t, func() { err = unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, fd) }) // no program at all
+	sameBPF(t, one(t, rows, typ(event.BPF)), bpfWant{cmd: 1001, ret: -int64(unix.EINVAL)})
+	if !errors.Is(err, unix.EINVAL) {
+		t.Error(err)
+	}
+}
+
 func TestClockSet(t *testing.T) {
 	programs(t)
 	now := func() (ts unix.Timespec) { unix.ClockGettime(unix.CLOCK_REALTIME, &ts); return }

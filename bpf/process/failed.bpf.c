@@ -46,7 +46,7 @@ __noinline u32 hc_put_strings(struct hc_buf *b, u64 array)
 			return 1;
 		asm volatile("" : "+r"(room)); /* the mask is for 6.1, which has forgotten the bound */
 		room &= 2 * ARGS_BYTES - 1;
-		n = bpf_probe_read_user_str(&b->data[at], room + 1, (void *)p);
+		n = hc_read_user_str(&b->data[at], room + 1, (void *)p);
 		if (n > 0) {
 			b->at = at + n;
 			if (n > room)

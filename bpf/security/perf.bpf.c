@@ -3,7 +3,7 @@
  * Counters, samples, tracepoints, breakpoints in other programs: perf_event_open at its exit.
  * When an event was made, the kernel's copy of what was asked for is read from it, and the row is
  * flagged so; of a refused call there is only the program's memory. Programs put on an event by
- * ioctl (PERF_EVENT_IOC_SET_BPF) are not seen: the exit of ioctl is no place to be for everybody.
+ * ioctl are rows of bpf.
  */
 #include "host.h"
 

@@ -608,7 +608,7 @@ var Catalog = []Event{
 		{"size", "module.size", CU64, ColN2, Bytes, Public, Kernel, "bytes, when loaded from memory"},
 	})},
 	{BPF, "bpf", "security", Critical, 2, "A bpf call that loads, attaches, detaches, pins or changes something; ret is the result.", []Field{
-		{"cmd", "bpf.cmd", CU32, ColOp, Code, Public, Kernel, "command of the call"},
+		{"cmd", "bpf.cmd", CU32, ColOp, Code, Public, Kernel, "command of the call; 1001 a program put on a perf event by ioctl"},
 		{"object", "bpf.object", CU32, ColN1, Code, Public, Kernel, "what the id speaks of: 1 program, 2 map, 3 link, 4 type information"},
 		{"bpf_id", "bpf.id", CU32, ColN2, Number, Public, Kernel, "id of the object in the kernel, 0 when none was made"},
 		{"kind", "bpf.kind", CU32, ColN3, Code, Public, Kernel, "program, map or link type"},

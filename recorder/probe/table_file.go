@@ -35,7 +35,7 @@ func fileTable() (t []Entry) {
 	call(attr, "extended attributes removed", "removexattr", "lremovexattr", "fremovexattr", "removexattrat")
 	call(attr, "times set", "utimensat", "futimesat", "utimes", "utime")
 	call(attr, "space given to files or taken from them", "fallocate")
-	t = append(t, Entry{Name: "hc_ioctl", Group: names, Feeds: types(event.Attr, event.FDPassed),
+	t = append(t, Entry{Name: "hc_ioctl", Group: names, Feeds: types(event.Attr, event.FDPassed, event.BPF),
 		Without: "inode flags changed (immutable, append only) and descriptors that a seccomp supervisor gives away"})
 	call(attr, "inode flags changed", "file_setattr")
 

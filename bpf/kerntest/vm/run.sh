@@ -55,13 +55,23 @@ ln -s dash "$root/fs/bin/sh"
 cp /lib64/ld-linux-x86-64.so.2 "$root/fs/lib64/"
 cp /lib/x86_64-linux-gnu/libc.so.6 "$root/fs/lib/x86_64-linux-gnu/"
 cp "$here/init" "$root/fs/init"
-(cd "$top" && CGO_ENABLED=0 go test -c -o "$root/fs/kerntest.test" ./bpf/kerntest)
+(cd "$top" && CGO_ENABLED=0 go test -c -o "$root/fs/kerntest.test" "${PACKAGE:-./bpf/kerntest}")
 (cd "$root/fs" && find . | cpio -o -H newc --quiet | gzip -1) >"$root/initrd"
 
 failed=0
 for version in "$@"; do
 	image=$(fetch "$version")
 	log=$cache/$version.log
+	# A small module of its own, so that a real one is loaded and removed.
+	rm -rf "$root/more" && mkdir "$root/more"
+	module=$(cd "$cache/kernel/$version" && find . -path '*/kernel/drivers/net/dummy.ko*' | head -1)
+	if [ -n "$module" ]; then
+		to=$root/more/lib/${module#*/lib/}
+		mkdir -p "$(dirname "$to")"
+		cp "$cache/kernel/$version/$module" "$to"
+		[ "${to%.xz}" = "$to" ] || xz -d "$to"
+	fi
+	(cd "$root/more" && find . | cpio -o -H newc --quiet | gzip -1) | cat "$root/initrd" - >"$root/initrd.more"
 	# QEMU 7.2 damages the flags when it emulates cmpxchg16b, and 6.12 dies of it now and then; so it
 	# does of code that one processor patches while another runs it, hence one after the other. From
 	# 6.18 on, task and socket storage cannot be allocated on a processor without cmpxchg16b.
@@ -70,7 +80,7 @@ for version in "$@"; do
 	thread=multi
 	[ "$version" != 6.12 ] || thread=single
 	timeout "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=$thread -cpu $cpu -smp 2 -m 2048 \
-		-nographic -no-reboot -kernel "$image" -initrd "$root/initrd" \
+		-nographic -no-reboot -kernel "$image" -initrd "$root/initrd.more" \
 		-append "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,yama,apparmor,bpf nokaslr mitigations=off ${TESTS:+TESTS=$TESTS}" \
 		</dev/null >"$log" 2>&1 || true
 	name=$(grep -ao 'kernel [0-9][^[:space:]]*' "$log" | head -1)
