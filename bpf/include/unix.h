@@ -138,8 +138,8 @@ static __always_inline void hc_put_asked_name(struct hc_buf *b, struct hc_var *v
 			return;
 		hc_bound_name(n);
 		got = bpf_probe_read_user_str(&b->data[at], n + 1, from + 2);
-		if (got > 0) {
-			n = got - 1;
+		if (got >= 0) { /* 0: emptied meanwhile, on kernels before 6.13 */
+			n = got ? got - 1 : 0;
 			got = 0;
 		}
 	} else if (!got) {
