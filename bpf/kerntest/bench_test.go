@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -30,6 +31,15 @@ func BenchmarkPrograms(b *testing.B) {
 	buf := make([]byte, 1)
 	unix.Write(fd, buf)
 	mebibyte, refused := words(1<<20, 1), []string{"one", "two", "three"}
+	page, at := make([]byte, 4096), int64(0)
+	udp, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	defer unix.Close(udp)
+	unix.Bind(udp, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	own, _ := unix.Getsockname(udp)
+	unix.Connect(udp, own)
+	local, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	defer unix.Close(local[0])
+	defer unix.Close(local[1])
 	for _, c := range []struct {
 		name  string
 		progs []string
@@ -37,7 +47,31 @@ func BenchmarkPrograms(b *testing.B) {
 	}{
 		{"getppid", nil, func() { unix.Getppid() }},
 		{"pread", []string{"hc_pread64"}, func() { unix.Pread(fd, buf, 0) }},
-		{"open+close", []string{"hc_openat", "hc_enter_openat", "hc_openat_claim"}, func() { f, _ := unix.Open(path, unix.O_RDONLY, 0); unix.Close(f) }},
+		{"open+close", []string{"hc_openat", "hc_enter_openat", "hc_openat_claim", "hc_enter_close"}, func() { f, _ := unix.Open(path, unix.O_RDONLY, 0); unix.Close(f) }},
+		{"mmap+munmap", []string{"hc_mmap", "hc_munmap"}, func() {
+			a, _, _ := syscall.RawSyscall6(unix.SYS_MMAP, 0, 4096, rw, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, ^uintptr(0), 0)
+			syscall.RawSyscall(unix.SYS_MUNMAP, a, 4096, 0)
+		}},
+		{"map file shared+munmap", []string{"hc_mmap", "hc_munmap"}, func() {
+			a, _, _ := syscall.RawSyscall6(unix.SYS_MMAP, 0, 4096, rw, unix.MAP_SHARED, uintptr(fd), 0)
+			syscall.RawSyscall(unix.SYS_MUNMAP, a, 4096, 0)
+		}},
+		{"ioctl", []string{"hc_ioctl"}, func() { unix.IoctlGetInt(udp, unix.TIOCINQ) }},
+		{"sendmsg+recvmsg udp", []string{"hc_sendmsg", "hc_recvmsg"}, func() {
+			unix.SendmsgBuffers(udp, [][]byte{buf}, nil, nil, 0)
+			unix.RecvmsgBuffers(udp, [][]byte{buf}, nil, 0)
+		}},
+		{"sendmsg+recvmsg unix", []string{"hc_sendmsg", "hc_recvmsg"}, func() {
+			unix.SendmsgBuffers(local[0], [][]byte{buf}, nil, nil, 0)
+			unix.RecvmsgBuffers(local[1], [][]byte{buf}, nil, 0)
+		}},
+		{"write a clean page", []string{"hc_dirty", "hc_pwrite64"}, func() {
+			if at += 4096; at > 16<<20 {
+				unix.Ftruncate(fd, 0)
+				at = 0
+			}
+			unix.Pwrite(fd, page, at)
+		}},
 		{"chmod", []string{"hc_fchmodat"}, func() { unix.Chmod(path, 0o600) }},
 		{"fork+exec+exit", []string{"hc_fork", "hc_exec", "hc_exit"}, func() { exec.Command("/bin/true").Run() }},
 		{"exec with 1 MiB of arguments", []string{"hc_exec"}, func() { (&exec.Cmd{Path: "/bin/true", Args: mebibyte, Env: []string{"A=1"}}).Run() }},
