@@ -249,7 +249,7 @@ func TestRefusedControl(t *testing.T) {
 		want = append(want, controlled{call: 172, option: 3}, controlled{call: 173, option: 0x80, arg2: 1, arg3: 1})
 	}
 	for _, w := range want {
-		r := one(t, rows, typ(event.Control), by(cmd.Process.Pid), op(uint32(w.call)), func(r *event.Row) bool { return r.N1 == w.option })
+		r := one(t, rows, typ(event.Control), by(cmd.Process.Pid), op(uint32(w.call)), func(r *event.Row) bool { return r.N1 == w.option && r.Ret < 0 })
 		eq(t, "ret", r.Ret, -int64(unix.EPERM))
 		eq(t, "failed", r.Flags&event.FlagFailed != 0, true)
 		eq(t, "second", uint64(r.N2), w.arg2)

@@ -317,7 +317,7 @@ var Catalog = []Event{
 	}},
 	{CredChange, "cred_change", "process", Critical, 1, "A thread took other credentials without exec; cred holds the new id.", []Field{
 		{"old_cred", "cred.old", CU32, ColN1, Number, Public, Kernel, "id of the set it had"},
-		{"call", "cred.call", CU32, ColN2, Code, Public, Kernel, "system call number; 4294967295 when no call made the change: the kernel did, or somebody who controls it"},
+		{"call", "cred.call", CU32, ColN2, Code, Public, Kernel, "system call number; 4294967295 when no call that is watched made the change: the kernel did, or somebody who controls it"},
 		{"t0", "cred.since", CNone, ColT0, BootNS, Public, Derived, "changes that no call made: when the thread was last seen with the set it had"},
 		{"detail", "cred.detail", CNone, ColText2, Name, Public, Derived, "changes that no call made: event that first showed the new set, and whether the row of a call may have been lost"},
 	}},
