@@ -36,7 +36,7 @@ func fileTable() (t []Entry) {
 	call(attr, "times set", "utimensat", "futimesat", "utimes", "utime")
 	call(attr, "space given to files or taken from them", "fallocate")
 	t = append(t, Entry{Name: "hc_ioctl", Group: names, Feeds: types(event.Attr, event.FDPassed, event.BPF),
-		Without: "inode flags changed (immutable, append only) and descriptors that a seccomp supervisor gives away"})
+		Without: "inode flags changed (immutable, append only), descriptors that a seccomp supervisor gives away, and programs put on perf events"})
 	call(attr, "inode flags changed", "file_setattr")
 
 	call(Entry{Group: mappings, Feeds: types(event.Mprotect, event.MmapWrite)}, "memory made executable, and mappings of files made writable,", "mprotect", "pkey_mprotect")
