@@ -133,6 +133,10 @@ func (t *Table) socket(r *event.Row, id load.RowID, actor ProcID) SockID {
 	if r.Family == FamilyUnix {
 		if r.Ino2 != 0 {
 			s.Peer = r.Ino2
+		} else if r.Type == event.UnixConn && r.N1 != 0 { // the other end was closed by then: its cookie stays
+			if y, ok := t.socks[sockKey{cookie: uint64(r.N1)}]; ok {
+				s.Peer = t.Socks[y].Ino
+			}
 		}
 		if s.Ino != 0 {
 			t.unixByIno[s.Ino] = x
