@@ -243,6 +243,23 @@ func TestPipe(t *testing.T) {
 	}
 }
 
+// Counters and timers are read and written as files are, but carry no data.
+func TestEventDescriptorsAreNoFiles(t *testing.T) {
+	programs(t)
+	fd, err := unix.Eventfd(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	ownThread(func() {
+		rows := locked(t, func() {
+			unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			unix.Read(fd, make([]byte, 8))
+		})
+		eq(t, "rows", len(only(rows, typ(event.FirstWrite)))+len(only(rows, typ(event.FirstRead))), 0)
+	})
+}
+
 func TestSlotIsReusedWithoutLoss(t *testing.T) {
 	programs(t)
 	dir := t.TempDir()
@@ -309,7 +326,7 @@ func TestNames(t *testing.T) {
 		{"mkdir", nil, func() error { return unix.Mkdir("m1", 0o751) }, event.Mkdir, j("m1"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "mode", r.Mode, unix.S_IFDIR|0o751) }},
 		{"mkdirat", nil, func() error { return unix.Mkdirat(d, "m2", 0o700) }, event.Mkdir, j("m2"), "", 0, nil},
 		{"rmdir", nil, func() error { return unix.Rmdir("m2") }, event.Unlink, j("m2"), "", unix.AT_REMOVEDIR, nil},
-		{"chmod", file, func() error { return unix.Chmod("f", 0o4755) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "perm", r.N1, 0o4755); eq(t, "object", r.Ino, 0) }},
+		{"chmod", file, func() error { return unix.Chmod("f", 0o4755) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "perm", r.N1, 0o4755); eq(t, "object known", r.Ino != 0, fromInside(t, event.Chmod)) }},
 		{"fchmodat", file, func() error { return unix.Fchmodat(d, "f", 0o700, 0) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "perm", r.N1, 0o700) }},
 		{"fchmod", file, func() error {
 			f, err := os.Open("f")
