@@ -63,6 +63,10 @@ type Set struct {
 	// Books is where the recorder notes what it has stored, once the set is pinned.
 	Books *ebpf.Map
 
+	// Compat is the programs for calls of the 32-bit table that the kernel refused. They are no
+	// hooks, and are loaded only where every call is seen.
+	Compat []*Hook
+
 	maps     map[string]*ebpf.Map
 	hooks    []*Hook
 	pins     *pins // nil when nothing is pinned
@@ -117,11 +121,19 @@ func Load(o Options) (*Set, error) {
 	if crit == 0 {
 		crit = 8 << 20
 	}
+	load := func(name string, o *Options) error { return s.loadObject(name, self, bulk, crit, o) }
 	for _, name := range obj.Names() {
-		if err := s.loadObject(name, self, bulk, crit, &o); err != nil {
+		if compat(name) {
+			continue
+		}
+		if err := load(name, &o); err != nil {
 			s.Close()
 			return nil, err
 		}
+	}
+	if err := s.loadCompat(load, o); err != nil {
+		s.Close()
+		return nil, err
 	}
 	s.dropAlternatives()
 	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]

@@ -24,6 +24,7 @@
  * profile; their row says only that there was one.
  */
 #include "../include/io.h"
+#include "../include/lower.h"
 #include "../include/sock.h"
 #include <bpf/bpf_tracing.h>
 
@@ -269,9 +270,8 @@ struct hc_uring_req {
 	u64 ring, data;
 	u64 offset, length;
 	u32 pid, tid, image, cred;
-	u32 opcode, how;
+	u32 how;
 	int fd;
-	u32 names; /* it has an entry in hc_uring_names */
 	char comm[16];
 };
 struct {
@@ -281,6 +281,13 @@ struct {
 	__type(key, u64);
 	__type(value, struct hc_uring_req);
 } hc_uring_reqs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct hc_uring_req);
+} hc_uring_noreq SEC(".maps");
 
 /* The names of a request, without their NULs; longer ones are cut. */
 #define HC_URING_NAME 960
@@ -696,6 +703,8 @@ __noinline int hc_uring_refused(u64 q, s64 ret)
 	struct hc_buf *b;                                                   \
 	if ((ret < 0 && !hc_refused(ret)) || hc_skip(TYPE_))                \
 		return 0;                                                   \
+	if (ret >= 0 && hc_is_lower(TYPE_)) /* told where it was done */    \
+		return 0;                                                   \
 	b = hc_get_buf(TYPE_, sizeof(*e));                                  \
 	if (!b)                                                             \
 		return 0;                                                   \
@@ -885,7 +894,7 @@ __noinline int hc_uring_io(u64 f, u32 fd, s64 ret, u32 in)
 }
 
 /* From one file to another: a read of the one and a write of the other. */
-__noinline int hc_uring_spliced(u64 q, s64 ret)
+static __always_inline void spliced(u64 q, s64 ret)
 {
 	struct io_splice *s = (void *)q;
 	u32 flags = BPF_CORE_READ(s, flags);
@@ -901,7 +910,6 @@ __noinline int hc_uring_spliced(u64 q, s64 ret)
 	f = BPF_CORE_READ((struct io_kiocb *)q, file);
 	if (f)
 		hc_uring_io((u64)f, -1, ret, 0);
-	return 0;
 }
 
 /* What a request did, told as a call that does the same is told. f is the file it works on. */
@@ -926,7 +934,7 @@ static __always_inline void effect(u64 q, u32 op, s64 ret, struct file *f, int f
 	case OP_SPLICE:
 	case OP_TEE:
 		if (ret > 0)
-			hc_uring_spliced(q, ret);
+			spliced(q, ret);
 		break;
 	case OP_OPENAT:
 	case OP_OPENAT2:
@@ -959,21 +967,23 @@ static __always_inline void effect(u64 q, u32 op, s64 ret, struct file *f, int f
 	}
 }
 
-struct answer {
-	u64 q, ring, data;
-	struct file *file;
-	s64 ret;
-	u32 op, how;
-	int fd;
-};
-
-/* The row of the request itself. */
-static __noinline int tell(struct answer *a, struct hc_uring_req *r, struct hc_uring_names *n)
+/* These have no file; what lies in its place in the request is something else. */
+static __always_inline bool fileless(u32 op)
 {
+	return op == OP_OPENAT || op == OP_OPENAT2 || op == OP_RENAMEAT || op == OP_UNLINKAT || op == OP_MKDIRAT ||
+	       op == OP_SYMLINKAT || op == OP_LINKAT || op == OP_STATX;
+}
+
+/* The row of the request itself; what is its operation << 32 | flags of the row. */
+__noinline int hc_uring_tell(u64 q, u64 ring, u64 data, s64 ret, u64 what)
+{
+	struct hc_uring_req *r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+	struct hc_uring_names *n = bpf_map_lookup_elem(&hc_uring_names, &q);
+	u32 op = what >> 32, how = what;
 	struct hc_ev_io_uring *e;
+	struct file *f = NULL;
 	struct hc_buf *b;
 	struct hc_obj o;
-	struct file *f = a->file;
 
 	if (hc_skip(HC_IO_URING))
 		return 0;
@@ -982,12 +992,14 @@ static __noinline int tell(struct answer *a, struct hc_uring_req *r, struct hc_u
 		return 0;
 	e = (void *)b->data;
 	hc_zero(e);
-	head(&e->h, HC_IO_URING, HC_F_KERNEL_NAMES, a->ret, a->q, r);
-	e->opcode = a->op;
-	e->user_data = a->data;
-	e->ring = a->ring;
-	e->uring_flags = a->how;
-	e->fd = a->fd;
+	head(&e->h, HC_IO_URING, HC_F_KERNEL_NAMES, ret, q, r);
+	e->opcode = op;
+	e->user_data = data;
+	e->ring = ring;
+	e->uring_flags = how;
+	e->fd = r ? r->fd : -1;
+	if (q && !fileless(op)) /* looked up only as it is carried out */
+		f = how & NO_ANSWER && r ? named_file((struct io_kiocb *)q, r->fd) : BPF_CORE_READ((struct io_kiocb *)q, file);
 	if (f) {
 		hc_inode(&o, BPF_CORE_READ(f, f_inode));
 		hc_set_obj(e, &o);
@@ -1015,86 +1027,98 @@ static __noinline int tell(struct answer *a, struct hc_uring_req *r, struct hc_u
 	return 0;
 }
 
-static __always_inline int submitted(u64 q)
+/* Notes who submits a request. Returns how it was submitted. */
+__noinline u32 hc_uring_note(u64 q)
 {
 	struct io_kiocb *req = (void *)q;
 	struct task_struct *t = hc_current();
 	struct io_ring_ctx *ctx = BPF_CORE_READ(req, ctx);
-	u32 op = BPF_CORE_READ(req, opcode), flags = BPF_CORE_READ(req, flags), poller;
-	bool quiet = flags & HC_REQ_CQE_SKIP;
-	struct hc_uring_names *n = NULL;
-	struct hc_uring_key k = {};
-	struct hc_uring_req r = {}, *kept;
+	u32 op = BPF_CORE_READ(req, opcode), flags = BPF_CORE_READ(req, flags), zero = 0, how;
+	struct hc_uring_req *r;
+	struct hc_uring_key k;
 	const struct cred *c;
-	struct answer a = {};
+
+	how = (BPF_CORE_READ(ctx, flags) & IORING_SETUP_SQPOLL ? BY_POLLER : 0) |
+	      (flags & HC_REQ_CQE_SKIP ? NO_ANSWER : 0) | (flags & HC_REQ_FIXED_FILE ? FIXED : 0);
+	k.ring = (u64)ctx;
+	k.data = user_data(req);
+	if (bpf_map_update_elem(&hc_uring_data, &k, &q, BPF_ANY))
+		hc_count(HC_MAP_FULL, HC_IO_URING);
+	r = bpf_map_lookup_elem(&hc_uring_noreq, &zero);
+	if (!r || bpf_map_update_elem(&hc_uring_reqs, &q, r, BPF_ANY)) {
+		hc_count(HC_MAP_FULL, HC_IO_URING);
+		return how;
+	}
+	r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+	if (!r)
+		return how;
+	r->t0 = bpf_ktime_get_boot_ns();
+	r->pid = HC_T(t, tgid);
+	r->tid = HC_T(t, pid);
+	r->pstart = hc_pstart(t);
+	r->image = (u32)HC_T(t, self_exec_id);
+	r->cgroup = bpf_get_current_cgroup_id();
+	c = own_cred(req);
+	r->cred = hc_cred_id(c ? c : HC_T(t, cred));
+	bpf_core_read(r->comm, sizeof(r->comm), &t->comm);
+	r->ring = k.ring;
+	r->data = k.data;
+	r->fd = bpf_core_field_exists(req->cqe) ? BPF_CORE_READ(req, cqe.fd) : -1;
+	r->how = how;
+	take_numbers(r, req, op);
+	return how;
+}
+
+/* Which request a completion is of that does not say it. */
+__noinline u64 hc_uring_find(u64 ring, u64 data)
+{
+	struct hc_uring_key k = { .ring = ring, .data = data };
+	u64 *q = bpf_map_lookup_elem(&hc_uring_data, &k);
+
+	return q ? *q : 0;
+}
+
+__noinline int hc_uring_forget(u64 q, u64 ring, u64 data)
+{
+	struct hc_uring_key k = { .ring = ring, .data = data };
+	u64 *known = bpf_map_lookup_elem(&hc_uring_data, &k);
+
+	if (known && *known == q)
+		bpf_map_delete_elem(&hc_uring_data, &k);
+	bpf_map_delete_elem(&hc_uring_names, &q);
+	bpf_map_delete_elem(&hc_uring_reqs, &q);
+	return 0;
+}
+
+static __always_inline int submitted(u64 q)
+{
+	struct io_kiocb *req = (void *)q;
+	u32 op = BPF_CORE_READ(req, opcode), how;
+	bool quiet = BPF_CORE_READ(req, flags) & HC_REQ_CQE_SKIP;
+	struct hc_uring_req *r;
 
 	if (frequent(op) && !quiet && !hc_forensic && !blind() && op != OP_READ_MULTISHOT)
 		return 0;
 	if (hc_skip(HC_IO_URING))
 		return 0;
-	poller = BPF_CORE_READ(ctx, flags) & IORING_SETUP_SQPOLL;
-	r.t0 = bpf_ktime_get_boot_ns();
-	r.pid = HC_T(t, tgid);
-	r.tid = HC_T(t, pid);
-	r.pstart = hc_pstart(t);
-	r.image = (u32)HC_T(t, self_exec_id);
-	r.cgroup = bpf_get_current_cgroup_id();
-	c = own_cred(req);
-	r.cred = hc_cred_id(c ? c : HC_T(t, cred));
-	bpf_core_read(r.comm, sizeof(r.comm), &t->comm);
-	r.opcode = op;
-	r.ring = (u64)ctx;
-	r.data = user_data(req);
-	r.fd = bpf_core_field_exists(req->cqe) ? BPF_CORE_READ(req, cqe.fd) : -1;
-	r.how = (poller ? BY_POLLER : 0) | (quiet ? NO_ANSWER : 0) | (flags & HC_REQ_FIXED_FILE ? FIXED : 0);
-	take_numbers(&r, req, op);
-	r.names = hc_uring_take(q, op);
-	if (bpf_map_update_elem(&hc_uring_reqs, &q, &r, BPF_ANY))
-		hc_count(HC_MAP_FULL, HC_IO_URING);
-	k.ring = r.ring;
-	k.data = r.data;
-	if (bpf_map_update_elem(&hc_uring_data, &k, &q, BPF_ANY))
-		hc_count(HC_MAP_FULL, HC_IO_URING);
+	how = hc_uring_note(q);
+	hc_uring_take(q, op);
 	if (!quiet)
 		return 0;
 	/* It succeeds with what it asked for, or is told again. */
-	kept = bpf_map_lookup_elem(&hc_uring_reqs, &q);
-	if (!kept)
+	r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+	if (!r)
 		return 0;
-	if (r.names)
-		n = bpf_map_lookup_elem(&hc_uring_names, &q);
-	a.q = q;
-	a.ring = r.ring;
-	a.data = r.data;
-	a.op = op;
-	a.how = r.how;
-	a.fd = r.fd;
-	a.file = named_file(req, r.fd);
-	switch (op) {
-	case OP_READV: /* how much is not said, and a file may end before */
-	case OP_WRITEV:
-	case OP_READV_FIXED:
-	case OP_WRITEV_FIXED:
-		break;
+	switch (op) { /* not of vectors: how much they ask for is not said here */
 	case OP_READ_FIXED:
 	case OP_READ:
 	case OP_WRITE_FIXED:
 	case OP_WRITE:
 	case OP_SPLICE:
 	case OP_TEE:
-		effect(q, op, r.length, a.file, r.fd);
-		break;
-	case OP_OPENAT:
-	case OP_OPENAT2:
-	case OP_RENAMEAT:
-	case OP_UNLINKAT:
-	case OP_MKDIRAT:
-	case OP_SYMLINKAT:
-	case OP_LINKAT:
-	case OP_STATX:
-		a.file = NULL;
+		effect(q, op, r->length, named_file(req, r->fd), r->fd);
 	}
-	tell(&a, kept, n);
+	hc_uring_tell(q, r->ring, r->data, 0, (u64)op << 32 | how);
 	return 0;
 }
 
@@ -1127,78 +1151,43 @@ int hc_uring_submit_old(struct bpf_raw_tracepoint_args *ctx)
 static __always_inline int completed(u64 q, u64 ring, u64 data, s64 ret, u32 cflags, u32 how)
 {
 	struct task_struct *t = hc_current();
-	struct hc_uring_names *n = NULL;
 	struct hc_uring_req *r = NULL;
-	struct hc_uring_key k = {};
-	struct answer a = {};
-	u64 *known;
-	bool last = true, done = false;
+	struct file *f = NULL;
+	bool last = true, noted;
+	u32 op = OP_UNKNOWN;
+	int fd = -1;
 
 	if (cflags & IORING_CQE_F_NOTIF) /* a buffer is free again */
 		return 0;
-	k.ring = ring;
-	k.data = data;
 	if (!q) {
 		last = !(cflags & IORING_CQE_F_MORE) && (blind() || how & NO_ROOM);
-		known = bpf_map_lookup_elem(&hc_uring_data, &k);
-		if (known)
-			q = *known;
-		else if (!hc_forensic && !(how & NO_ROOM))
+		q = hc_uring_find(ring, data);
+		if (!q && !hc_forensic && !(how & NO_ROOM))
 			return 0; /* of a request that is not noted, or posted from another ring */
 	}
-	a.q = q;
-	a.op = q ? BPF_CORE_READ((struct io_kiocb *)q, opcode) : OP_UNKNOWN;
-	if (q && (last || !frequent(a.op) || hc_forensic || a.op == OP_READ_MULTISHOT))
-		r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
-	if (r && (r->ring != ring || r->data != data)) { /* of an earlier request in the same memory */
-		bpf_map_delete_elem(&hc_uring_reqs, &q);
-		bpf_map_delete_elem(&hc_uring_names, &q);
-		r = NULL;
-	}
-	a.ring = ring;
-	a.data = data;
-	a.ret = ret;
-	a.how = how;
-	a.fd = -1;
 	if (q) {
-		a.file = BPF_CORE_READ((struct io_kiocb *)q, file);
+		op = BPF_CORE_READ((struct io_kiocb *)q, opcode);
+		f = fileless(op) ? NULL : BPF_CORE_READ((struct io_kiocb *)q, file);
 		if (BPF_CORE_READ((struct io_kiocb *)q, flags) & HC_REQ_FIXED_FILE)
-			a.how |= FIXED;
+			how |= FIXED;
+		r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+		if (r && (r->ring != ring || r->data != data)) { /* of an earlier request in the same memory */
+			hc_uring_forget(q, r->ring, r->data);
+			r = NULL;
+		}
 	}
-	if (r) {
-		a.how |= r->how;
-		a.fd = r->fd;
-		done = r->how & NO_ANSWER;
-		if (r->names)
-			n = bpf_map_lookup_elem(&hc_uring_names, &q);
-	} else {
-		a.how |= NOT_SEEN;
-	}
-	if (HC_T(t, flags) & PF_IO_WORKER && !(a.how & BY_POLLER && r && HC_T(t, pid) == r->tid))
-		a.how |= BY_WORKER;
-	switch (a.op) { /* these have no file; what lies there is something else */
-	case OP_OPENAT:
-	case OP_OPENAT2:
-	case OP_RENAMEAT:
-	case OP_UNLINKAT:
-	case OP_MKDIRAT:
-	case OP_SYMLINKAT:
-	case OP_LINKAT:
-	case OP_STATX:
-		a.file = NULL;
-	}
-	if (q && !done)
-		effect(q, a.op, ret, a.file, a.fd);
-	if (!frequent(a.op) || hc_forensic || done)
-		tell(&a, r, n);
-	if (!last || !q || !r)
-		return 0;
-	if (r->names)
-		bpf_map_delete_elem(&hc_uring_names, &q);
-	bpf_map_delete_elem(&hc_uring_reqs, &q);
-	known = bpf_map_lookup_elem(&hc_uring_data, &k);
-	if (known && *known == q)
-		bpf_map_delete_elem(&hc_uring_data, &k);
+	noted = r;
+	how |= noted ? r->how : NOT_SEEN;
+	if (noted)
+		fd = r->fd;
+	if (HC_T(t, flags) & PF_IO_WORKER && !(how & BY_POLLER && noted && HC_T(t, pid) == r->tid))
+		how |= BY_WORKER;
+	if (q && !(how & NO_ANSWER))
+		effect(q, op, ret, f, fd);
+	if (!frequent(op) || hc_forensic || how & NO_ANSWER)
+		hc_uring_tell(q, ring, data, ret, (u64)op << 32 | how);
+	if (last && noted)
+		hc_uring_forget(q, ring, data);
 	return 0;
 }
 
@@ -1214,11 +1203,14 @@ int BPF_PROG(hc_uring_complete, struct io_ring_ctx *ring, void *q, struct io_uri
 {
 	struct io_kiocb *req = q;
 	u32 flags = cqe->flags;
+	u64 at = 0;
 
+	/* as a number: global functions take no kernel pointer */
+	bpf_probe_read_kernel(&at, sizeof(at), ctx);
 	if (q)
-		return completed((u64)q, (u64)ring, BPF_CORE_READ(req, cqe.user_data), BPF_CORE_READ(req, cqe.res),
+		return completed((u64)q, at, BPF_CORE_READ(req, cqe.user_data), BPF_CORE_READ(req, cqe.res),
 				 BPF_CORE_READ(req, cqe.flags), 0);
-	return completed(0, (u64)ring, cqe->user_data, cqe->res, flags, 0);
+	return completed(0, at, cqe->user_data, cqe->res, flags, 0);
 }
 
 SEC("raw_tp/io_uring_complete")

@@ -268,7 +268,7 @@ func (p *Probe) Lacks(t event.Type) (names []string) {
 		}
 	}
 	for i := range Blind {
-		if Blind[i].Bits()&(1<<t) != 0 {
+		if Blind[i].Bits()&(1<<t) != 0 && !p.sighted(&Blind[i]) {
 			names = append(names, Blind[i].Name)
 		}
 	}
@@ -297,6 +297,9 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 		}
 	}
 	for i := range Blind {
+		if p.sighted(&Blind[i]) {
+			continue
+		}
 		add(&Blind[i], NoHook, 0, "no hook in this version; not seen: "+Blind[i].Without)
 	}
 	return rows

@@ -51,7 +51,7 @@ const (
 )
 
 // Groups lists the groups in the order of the table.
-var Groups = []string{lineage, credentials, relations, accesses, controls, connections, signals, opens, transfers, names, mappings, uring, flows, host, mounts, cgroups, snapshots}
+var Groups = []string{lineage, credentials, relations, accesses, controls, connections, signals, opens, transfers, names, mappings, uring, calls, flows, host, mounts, cgroups, snapshots}
 
 func types(t ...event.Type) []event.Type { return t }
 
@@ -156,9 +156,10 @@ func table() []Entry {
 
 // Blind lists what no hook of this tier sees.
 var Blind = []Entry{
-	{Name: "32-bit calls", Feeds: types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink,
-		event.Mkdir, event.Chmod, event.Chown, event.Truncate, event.MmapExec, event.CredChange, event.Accept),
-		Without: "files, names and credentials changed through the 32-bit system call table"},
+	{Name: calls32, Feeds: compat,
+		Without: "what is done through the 32-bit system call table (int 0x80, programs for i386 or arm) and shows only there: which files are opened, read and named, " +
+			"permissions, owners, executable mappings, accepted connections, and changes of credentials as they happen. Still seen, below the table: programs run, processes made and ended, " +
+			"signals, connections, data over sockets, io_uring, inodes that lose a name on ext4, inodes that are modified, and changed credentials on the next row"},
 	{Name: "mapped files", Feeds: types(event.FirstRead, event.FirstWrite, event.IO),
 		Without: "what is read through a mapping of a file, and how much is stored through one: mmap_write rows tell from when until when it may be, dirty rows when it was"},
 }

@@ -2,7 +2,10 @@ package probe
 
 import "hindcast/format/event"
 
-const uring = "io_uring"
+const (
+	uring = "io_uring"
+	calls = "every call"
+)
 
 // uringTable lists the hooks that see io_uring and the 32-bit system call table.
 func uringTable() []Entry {
@@ -20,5 +23,16 @@ func uringTable() []Entry {
 			Without: "which thread submitted an io_uring request, when, and with which names"},
 		{Name: "hc_uring_submit_old", Group: uring, Feeds: done, InsteadOf: "hc_uring_submit",
 			Without: "which thread submitted an io_uring request, when, and with which names"},
+		{Name: "hc_calls", Group: calls, Feeds: types(event.Syscall), Forensic: true,
+			Without: "calls that no other hook tells, and calls made through the 32-bit table"},
+		{Name: "hc_calls_enter", Group: calls, Feeds: types(event.CredChange), Forensic: true,
+			Without: "what changed by calls through the 32-bit table that must be seen as they begin: credentials, namespaces, closes, clocks"},
 	}
 }
+
+// calls32 names the blind spot that every profile but forensic has.
+const calls32 = "32-bit calls"
+
+// compat lists the events that calls make which have a second table of numbers, for 32-bit programs.
+var compat = types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink,
+	event.Mkdir, event.Chmod, event.Chown, event.Truncate, event.MmapExec, event.CredChange, event.Accept)
