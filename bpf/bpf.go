@@ -131,6 +131,14 @@ func Load(o Options) (*Set, error) {
 			return nil, err
 		}
 	}
+	// The same programs as kprobes, where they do not load as fentry. Most kernels without the one
+	// are without the other.
+	if !s.loaded(functions) && haveKprobes() {
+		if err := load(kprobes, &o); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	if err := s.loadCompat(load, o); err != nil {
 		s.Close()
 		return nil, err
@@ -271,15 +279,24 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	opts := ebpf.CollectionOptions{MapReplacements: own, Cache: s.types}
 	quiet := opts
 	quiet.Programs.LogDisabled = true // the verifier's log costs a second verification, and more as it grows
-	all, err := ebpf.NewCollectionWithOptions(cs.Copy(), quiet)
+	whole := cs.Copy()
+	for n := range whole.Programs {
+		if !able().loop && beyond[n] {
+			delete(whole.Programs, n)
+		}
+	}
+	all, err := ebpf.NewCollectionWithOptions(whole, quiet)
 	if err == nil {
 		defer all.Close()
 	}
 	for _, n := range names {
 		h := &Hook{Name: n, Section: cs.Programs[n].SectionName, set: s, spec: cs.Programs[n]}
-		if all != nil {
+		switch {
+		case !able().loop && beyond[n]:
+			h.Err = fmt.Errorf("load: %w", errTooLarge)
+		case all != nil:
 			h.prog = all.DetachProgram(n)
-		} else {
+		default:
 			one := cs.Copy()
 			for _, other := range names {
 				if other != n {
@@ -288,7 +305,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 			}
 			c, err := ebpf.NewCollectionWithOptions(one, quiet)
 			switch {
-			case err == nil:
+			case err == nil, errors.Is(err, unix.EPERM): // a policy: the verifier was not asked
 			case errors.Is(err, unix.E2BIG):
 				err = errTooLarge
 			default:
@@ -378,8 +395,12 @@ func (h *Hook) Attach() error {
 func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 	kind, target, _ := strings.Cut(h.Section, "/")
 	switch kind {
-	case "tp_btf", "fexit":
+	case "tp_btf", "fentry", "fexit":
 		l, err = link.AttachTracing(link.TracingOptions{Program: h.prog})
+	case "kprobe":
+		l, err = link.Kprobe(target, h.prog, nil)
+	case "kretprobe":
+		l, err = link.Kretprobe(target, h.prog, &link.KprobeOptions{RetprobeMaxActive: 0})
 	case "raw_tp":
 		l, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: target, Program: h.prog})
 	case "tp":

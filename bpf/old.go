@@ -94,6 +94,9 @@ func adapt(cs *ebpf.CollectionSpec) error {
 			delete(cs.Programs, name)
 		}
 	}
+	if err := setPlaces(cs); err != nil {
+		return err
+	}
 	if !a.loop {
 		for _, p := range cs.Programs {
 			p.Instructions = withoutCallbacks(p.Instructions)

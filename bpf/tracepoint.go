@@ -68,5 +68,11 @@ var ErrAbsent = errors.New("not in this kernel")
 
 // Absent tells whether the hook has no place in this kernel, rather than being refused.
 func (h *Hook) Absent() bool {
-	return errors.Is(h.Err, ErrAbsent) || strings.HasPrefix(h.Section, "tp_btf/") && errors.Is(h.Err, ebpf.ErrNotSupported)
+	switch kind, _, _ := strings.Cut(h.Section, "/"); kind {
+	case "tp_btf", "fentry", "fexit":
+		return errors.Is(h.Err, ErrAbsent) || errors.Is(h.Err, ebpf.ErrNotSupported)
+	case "kprobe", "kretprobe":
+		return errors.Is(h.Err, os.ErrNotExist)
+	}
+	return errors.Is(h.Err, ErrAbsent)
 }

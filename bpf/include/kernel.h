@@ -129,11 +129,14 @@ struct inode {
 	unsigned long i_ino;
 	u32 i_generation;
 	unsigned int i_nlink;
+	u32 i_rdev;
 	s64 i_size;
 	s64 i_ctime_sec, i_mtime_sec;
 	u32 i_ctime_nsec, i_mtime_nsec;
 	struct hlist_head i_dentry;
 	void *i_private;
+	kuid_t i_uid;
+	kgid_t i_gid;
 };
 struct address_space {
 	struct inode *host;
@@ -163,9 +166,11 @@ struct dentry {
 	struct {
 		struct hlist_node d_alias;
 	} d_u;
+	struct super_block *d_sb;
 };
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
 struct mount {
 	struct mount *mnt_parent;
@@ -359,8 +364,8 @@ enum sock_flags {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, r10, r8, r9;
-	unsigned long orig_ax;
+	unsigned long di, si, dx, cx, r10, r8, r9;
+	unsigned long ax, orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {

@@ -3,6 +3,7 @@
 #ifndef HC_NAME_H
 #define HC_NAME_H
 
+#include "lower.h"
 #include "path.h"
 
 #define AT_EMPTY_PATH 0x1000
@@ -12,7 +13,9 @@
 	struct hc_ev_##ev_ *e;                                                     \
 	struct hc_buf *b;                                                          \
 	s64 ret = ctx->ret;                                                        \
-	if ((ret < 0 && !hc_refused(ret)) || hc_skip(TYPE_))                       \
+	if ((ret < 0 && !hc_refused(ret)) || hc_told_lower(TYPE_, ctx->nr, ret))   \
+		return 0;                                                          \
+	if (hc_skip(TYPE_))                                                        \
 		return 0;                                                          \
 	b = hc_get_buf(TYPE_, sizeof(*e));                                         \
 	if (!b)                                                                    \

@@ -21,6 +21,7 @@ import (
 	"hindcast/bpf"
 	"hindcast/bpf/kerntest/turn"
 	"hindcast/format/event"
+	"hindcast/recorder/probe"
 )
 
 // helpers are programs that the tests start from their own binary: HC_HELPER names one.
@@ -43,6 +44,7 @@ func TestMain(m *testing.M) {
 var shared struct {
 	once  sync.Once
 	set   *bpf.Set
+	probe *probe.Probe // which of them are in their places, and in which tier
 	err   error
 	rings []*ringbuf.Reader
 	creds map[uint32]*event.Row // definitions are sent once per set of credentials
@@ -68,11 +70,8 @@ func programs(t testing.TB) *bpf.Set {
 			return
 		}
 		shared.creds = map[uint32]*event.Row{}
-		for _, h := range shared.set.Hooks() {
-			if h.Err == nil {
-				h.Attach()
-			}
-		}
+		shared.probe = probe.New(shared.set, probe.Choice{Profile: probe.Forensic}) // leaves nothing out
+		shared.probe.Attach()
 		for _, m := range []*ebpf.Map{shared.set.Critical, shared.set.Bulk} {
 			r, err := ringbuf.NewReader(m)
 			if err != nil {

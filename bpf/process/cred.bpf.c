@@ -7,6 +7,7 @@
  * compares them. prctl is here because it is one of the calls, and has its other rows from the
  * same program.
  */
+#include "../include/lower.h"
 #include "ns.h"
 #include "control.h"
 
@@ -70,7 +71,7 @@ static __always_inline int leave(struct hc_sys_exit *ctx, bool ns, u64 flags)
 		return 0;
 	was = *p;
 	bpf_map_delete_elem(&hc_cred_was, &tid);
-	if (hc_cred_id(HC_T(t, cred)) != was.cred)
+	if (hc_cred_id(HC_T(t, cred)) != was.cred && !hc_is_lower(HC_CRED_CHANGE))
 		changed(was.cred, ctx->nr, ctx->ret);
 	if (ns) {
 		struct hc_ns now = {};

@@ -2,6 +2,7 @@
 /* Life and death of processes: fork, exec, exit. */
 #include "../include/path.h"
 #include "../include/hash.h"
+#include "../include/lower.h"
 #include "../include/io.h"
 #include <bpf/bpf_tracing.h>
 
@@ -114,8 +115,17 @@ int BPF_PROG(hc_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
 		flags |= 1;
 	if (!e->nlink)
 		flags |= 2;
-	if (bprm->interp != bprm->filename)
+	if (bprm->interp != bprm->filename) {
+		u32 tid = old_pid;
+		struct hc_script *script = bpf_map_lookup_elem(&hc_script, &tid); /* noted in the lower tiers */
+
 		flags |= 4;
+		if (script) {
+			e->script_dev = script->dev;
+			e->script_ino = script->ino;
+			e->script_gen = script->gen;
+		}
+	}
 	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
 		flags |= 8;
 	if (bpf_core_field_exists(bprm->fdpath) && BPF_CORE_READ(bprm, fdpath))

@@ -109,10 +109,11 @@ func New(set *bpf.Set, choice Choice) *Probe {
 // Attach puts every chosen hook in its place. What cannot be attached is left to Coverage.
 func (p *Probe) Attach() {
 	withTracefs(func() {
+		p.attachLower()
 		for i := range p.places {
 			pl := &p.places[i]
 			switch {
-			case pl.left != "":
+			case pl.left != "", pl.by != "", pl.on:
 			case !pl.hook.Loaded():
 				pl.refused(pl.hook.Err)
 			case pl.hook.Iterator():
@@ -210,6 +211,7 @@ type Outcome struct {
 	Attached bool
 	Reason   string // why not; starts with "left out" when that was asked for
 	Why      Why
+	Tier     bpf.Tier
 }
 
 // Why says in a number why a hook is not attached.
@@ -251,10 +253,17 @@ func (p *Probe) Outcomes() (out []Outcome) {
 	for i := range p.places {
 		pl := &p.places[i]
 		reason := pl.reason
-		if pl.left != "" {
+		switch {
+		case pl.left != "":
 			reason = pl.left
+		case pl.by != "" && reason == "":
+			reason = "told by " + pl.by
 		}
-		out = append(out, Outcome{pl.entry, pl.on, reason, pl.why()})
+		tier := bpf.Tracepoints
+		if pl.hook != nil {
+			tier = pl.hook.Tier()
+		}
+		out = append(out, Outcome{pl.entry, pl.on, reason, pl.why(), tier})
 	}
 	return out
 }
@@ -275,8 +284,6 @@ func (p *Probe) Lacks(t event.Type) (names []string) {
 	return names
 }
 
-const tierTracepoint = 1
-
 // Coverage returns a row per hook and per blind spot.
 func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 	add := func(e *Entry, why Why, tier uint32, detail string) {
@@ -291,9 +298,13 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 	}
 	for _, o := range p.Outcomes() {
 		if o.Attached {
-			add(o.Entry, o.Why, tierTracepoint, "feeds "+list(o.Entry.Feeds))
+			detail := "feeds " + list(o.Entry.Feeds)
+			if o.Entry.Trust != "" {
+				detail += "; " + o.Entry.Trust
+			}
+			add(o.Entry, o.Why, uint32(o.Tier), detail)
 		} else {
-			add(o.Entry, o.Why, tierTracepoint, o.Reason+"; not seen: "+o.Entry.Without)
+			add(o.Entry, o.Why, uint32(o.Tier), o.Reason+"; not seen: "+o.Entry.Without)
 		}
 	}
 	for i := range Blind {

@@ -25,6 +25,9 @@ type Entry struct {
 	Replaces []string
 	// Trust says what this hook means for the fields it feeds, where that depends on the tier.
 	Trust string
+
+	unit  *unit // what the hook is attached with, in the tiers below tracepoints
+	mount bool  // notes the mount of what another hook tells
 }
 
 // Table lists every hook in the order in which they are attached.

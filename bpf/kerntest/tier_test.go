@@ -1,0 +1,59 @@
+//go:build linux && (amd64 || arm64)
+
+package kerntest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"hindcast/bpf"
+	"hindcast/format/event"
+	"hindcast/recorder/probe"
+)
+
+// tierOf tells in which tier an event is told on this kernel.
+func tierOf(t testing.TB, e event.Type) bpf.Tier {
+	t.Helper()
+	programs(t)
+	tier, _ := shared.probe.Tier(1 << e)
+	return tier
+}
+
+// fromInside tells whether an event is told from inside the kernel's functions: then its names and
+// objects are the kernel's, which the row says.
+func fromInside(t testing.TB, e event.Type) bool { return tierOf(t, e) != bpf.Tracepoints }
+
+// TestMatrix prints what became of every hook on this kernel, one line each, for the table of
+// events, kernels and tiers. It fails for nothing: TestEveryProgramLoads says what must work.
+func TestMatrix(t *testing.T) {
+	programs(t)
+	for _, o := range shared.probe.Outcomes() {
+		var feeds []string
+		for _, f := range o.Entry.Feeds {
+			feeds = append(feeds, f.String())
+		}
+		fmt.Printf("matrix\t%s\t%s\t%d\t%s\t%s\n", o.Entry.Name, o.Tier, o.Why, strings.Join(feeds, ","), o.Reason)
+	}
+}
+
+// TestTiers: where one function of a unit can be watched from inside, all can.
+func TestTiers(t *testing.T) {
+	programs(t)
+	var on, off []string
+	for _, o := range shared.probe.Outcomes() {
+		switch {
+		case o.Tier != bpf.Functions:
+		case o.Attached:
+			on = append(on, o.Entry.Name)
+		case o.Why != probe.NotHere:
+			off = append(off, o.Entry.Name+": "+o.Reason)
+		}
+	}
+	if len(on) == 0 {
+		t.Skip("this kernel loads no fentry programs: " + off[0])
+	}
+	for _, s := range off {
+		t.Error(s)
+	}
+}

@@ -1,0 +1,130 @@
+//go:build linux && (amd64 || arm64)
+
+package probe
+
+import (
+	"errors"
+
+	"hindcast/bpf"
+)
+
+// attachLower attaches what can be had of the tiers below tracepoints, unit by unit, by trying. A
+// hook that is refused there is not missed: the tracepoint tier tells its events, and the
+// reason stays with it.
+func (p *Probe) attachLower() {
+	at := map[string]*place{}
+	for i := range p.places {
+		at[p.places[i].entry.Name] = &p.places[i]
+	}
+	var lower uint64
+	byName := "" // the tier that tells names, and so needs the mounts
+	for i := range units {
+		u := &units[i]
+		on := false
+		for _, tier := range []string{"l", "k"} {
+			var of []*place
+			for _, name := range u.programs(tier) {
+				if pl := at[name]; pl != nil {
+					of = append(of, pl)
+				}
+			}
+			if len(of) == 0 {
+				continue
+			}
+			if on {
+				instead(of, "tier L")
+				continue
+			}
+			if err := together(of); err != nil {
+				for _, pl := range of {
+					pl.by, pl.reason = "tracepoints", short(err)
+				}
+				continue
+			}
+			if of[0].left != "" {
+				continue
+			}
+			on = true
+			if u.lower && u.group == names {
+				byName = tier
+			}
+			for _, name := range u.replaces {
+				if pl := at[name]; pl != nil && pl.left == "" {
+					pl.by = of[0].entry.Name
+				}
+			}
+			if u.lower {
+				lower |= of[0].entry.Bits()
+			}
+		}
+	}
+	for i := range p.places {
+		pl := &p.places[i]
+		if !pl.entry.mount || pl.left != "" {
+			continue
+		}
+		switch tier := pl.entry.Name[3:4]; {
+		case byName == "":
+			pl.by, pl.reason = "tracepoints", "names are told by tracepoints"
+		case tier != byName:
+			pl.by, pl.reason = "another tier", "names are told by another tier"
+		default: // as any other hook, but beside the point where the kernel has no such function
+			if err := attach(pl); err != nil {
+				pl.refused(err)
+			}
+		}
+	}
+	if err := p.set.Lower(lower); err != nil {
+		// Then both tiers tell. That is more than is wanted, and nothing is lost.
+		lower = 0
+	}
+}
+
+func instead(of []*place, by string) {
+	for _, pl := range of {
+		pl.by = by
+	}
+}
+
+var errNotLoaded = errors.New("not loaded")
+
+func attach(pl *place) error {
+	if !pl.hook.Loaded() {
+		if pl.hook.Err != nil {
+			return pl.hook.Err
+		}
+		return errNotLoaded
+	}
+	if err := pl.hook.Attach(); err != nil {
+		return err
+	}
+	pl.on = true
+	return nil
+}
+
+// together attaches all or none.
+func together(of []*place) error {
+	for i, pl := range of {
+		if pl.left != "" {
+			return nil
+		}
+		if err := attach(pl); err != nil {
+			for _, done := range of[:i] {
+				done.hook.Detach()
+				done.on = false
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Tier returns the lowest tier that tells the event, and how the hook that does is named.
+func (p *Probe) Tier(set uint64) (tier bpf.Tier, by *Entry) {
+	for _, o := range p.Outcomes() {
+		if o.Attached && o.Entry.Bits()&set != 0 && (by == nil || o.Tier > tier) && (o.Tier == bpf.Tracepoints || o.Entry.unit != nil && o.Entry.unit.lower) {
+			tier, by = o.Tier, o.Entry
+		}
+	}
+	return tier, by
+}
