@@ -424,7 +424,7 @@ _Static_assert(__builtin_offsetof(struct hc_ev_namespace, call) == 108, "namespa
 _Static_assert(__builtin_offsetof(struct hc_ev_namespace, target_pid) == 112, "namespace.target_pid");
 _Static_assert(__builtin_offsetof(struct hc_ev_namespace, target_tid) == 116, "namespace.target_tid");
 
-/* A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors. */
+/* A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors. What a debugger repeats without end (looking, letting run) is told once for a pair of processes outside the forensic profile. */
 struct hc_ev_access {
 	struct hc_hdr h;
 	__s64 request;

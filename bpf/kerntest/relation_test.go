@@ -656,6 +656,7 @@ func TestForkKinds(t *testing.T) {
 	})
 	t.Run("exec by a thread", func(t *testing.T) {
 		h := startTalker(t, "thread exec", nil)
+		h.line(t) // its own exec is told by now
 		var tid int
 		var rows []event.Row
 		rows = record(t, func() {
@@ -682,6 +683,7 @@ func init() {
 		return 0
 	}
 	helpers["thread exec"] = func([]string) int {
+		fmt.Println("ready")
 		bufio.NewReader(os.Stdin).ReadString('\n')
 		ownThread(func() {
 			fmt.Println(unix.Gettid())

@@ -38,6 +38,26 @@ static __always_inline bool tells(s64 ret)
 	return ret >= 0 || hc_refused(ret) || hc_forensic;
 }
 
+#define READV 0x10000 /* no request of ptrace */
+
+/* True the first time that the running process makes the request of a thread. */
+static __always_inline bool first(u64 request, struct task_struct *t, u32 nr)
+{
+	struct task_struct *me = (struct task_struct *)bpf_get_current_task();
+	struct hc_told k = { .request = request };
+	u32 one = 1;
+
+	k.pid = BPF_CORE_READ(me, tgid);
+	k.pstart = BPF_CORE_READ(me, group_leader, start_boottime);
+	k.target_tid = t ? BPF_CORE_READ(t, pid) : nr;
+	k.target_start = t ? BPF_CORE_READ(t, start_boottime) : 0;
+	if (bpf_map_lookup_elem(&hc_ptraced, &k))
+		return false;
+	if (!hc_aside(HC_ACCESS, t))
+		bpf_map_update_elem(&hc_ptraced, &k, &one, BPF_ANY);
+	return true;
+}
+
 /* The address another process was entered at, from the first entry of a vector. */
 static __always_inline u64 first_base(u64 vec)
 {
@@ -54,8 +74,6 @@ HC_SYSCALL(ptrace)
 	u64 request = hc_arg(0);
 	struct hc_access a = { .op = 1, .request = request, .addr = hc_arg(2), .ret = ctx->ret, .wake = true };
 	struct task_struct *me = (struct task_struct *)bpf_get_current_task(), *t;
-	struct hc_told k = {};
-	u32 one = 1;
 
 	if (!tells(ctx->ret))
 		return 0;
@@ -67,28 +85,24 @@ HC_SYSCALL(ptrace)
 		t = hc_task_by_pid(a.nr);
 	}
 	a.target = t;
-	if (!hc_forensic && repeats(request)) {
-		k.pid = BPF_CORE_READ(me, tgid);
-		k.pstart = BPF_CORE_READ(me, group_leader, start_boottime);
-		k.target_tid = t ? BPF_CORE_READ(t, pid) : a.nr;
-		k.target_start = t ? BPF_CORE_READ(t, start_boottime) : 0;
-		k.request = request;
-		if (bpf_map_lookup_elem(&hc_ptraced, &k))
-			return 0;
-		if (!hc_aside(HC_ACCESS, t))
-			bpf_map_update_elem(&hc_ptraced, &k, &one, BPF_ANY);
-	}
+	if (!hc_forensic && repeats(request) && !first(request, t, a.nr))
+		return 0;
 	return hc_access_row(&a);
 }
 
+/* A tracer reads strings of its tracee at every call that it shows. */
 HC_SYSCALL(process_vm_readv)
 {
 	struct hc_access a = { .op = 2, .size = ctx->ret, .ret = ctx->ret, .wake = true };
+	struct task_struct *t;
 
 	if (!tells(ctx->ret))
 		return 0;
 	a.nr = hc_arg(0);
-	a.target = hc_task_by_pid(a.nr);
+	t = hc_task_by_pid(a.nr);
+	if (!hc_forensic && !first(READV, t, a.nr))
+		return 0;
+	a.target = t;
 	a.addr = first_base(hc_arg(3));
 	return hc_access_row(&a);
 }

@@ -358,9 +358,9 @@ var Catalog = []Event{
 		{"call", "ns.call", CS32, ColN3, Code, Public, Kernel, "system call number; -1 for clone, whose child is the target"},
 		{"call_flags", "ns.flags", CU64, ColN4, CloneFlag, Public, Kernel, "flags of the call"},
 	}, other("ns", "child, for clone"))},
-	{Access, "access", "process", Critical, 2, "A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors.", join([]Field{
+	{Access, "access", "process", Critical, 2, "A process reached into another one: ptrace, process_vm, its memory by procfs, its descriptors. What a debugger repeats without end (looking, letting run) is told once for a pair of processes outside the forensic profile.", join([]Field{
 		{"op", "access.op", CU32, ColOp, Code, Public, Kernel, "1 ptrace, 2 process_vm_readv, 3 process_vm_writev, 4 procfs mem read, 5 procfs mem write, 6 pidfd_getfd, 7 process_madvise, 8 pidfd_open, 9 kcmp"},
-		{"request", "access.request", CS64, ColN1, Code, Public, Kernel, "ptrace request, of which those that a debugger repeats are told once for a pair of processes outside the forensic profile; advice, descriptor, flags of pidfd_open or kind of comparison"},
+		{"request", "access.request", CS64, ColN1, Code, Public, Kernel, "ptrace request; advice, descriptor, flags of pidfd_open or kind of comparison"},
 		{"addr", "access.addr", CU64, ColN2, Number, Public, Claimed, "address in the target"},
 		{"size", "access.bytes", CS64, ColN3, Bytes, Public, Kernel, "bytes moved"},
 	}, other("access", "process reached into; with PTRACE_TRACEME the tracer, which is the parent"))},
