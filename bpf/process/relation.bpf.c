@@ -78,8 +78,7 @@ int BPF_PROG(hc_fork_ns, struct task_struct *child, u64 clone_flags)
 struct hc_orphans {
 	u64 thread, threads; /* next in the list of threads, and its head */
 	u64 next, head;      /* next in the list of children, and its head */
-	u32 parent_pid;
-	bool last; /* the process ends, not one of its threads */
+	u32 parent_pid, pad;
 	u64 start; /* of the process that ends */
 	u64 parent_start;
 	u64 left;
@@ -94,8 +93,8 @@ struct {
 	__type(value, struct hc_orphans);
 } hc_orphaned SEC(".maps");
 
-/* Orphans that a thread told before its process ended, by their pid: the start of that process.
- * What is pushed out is told twice. */
+/* Orphans that were told, by their pid: the start of the process that left them, whose other
+ * threads then tell them no more. What is pushed out may be told twice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -154,14 +153,13 @@ static __noinline int hc_orphan(struct hc_orphans *o, struct task_struct *child)
 	u32 tgid = BPF_CORE_READ(child, tgid);
 	u64 *told;
 
-	told = bpf_map_lookup_elem(&hc_orphans_told, &tgid);
-	if (told && *told == o->start) {
-		if (o->last)
-			bpf_map_delete_elem(&hc_orphans_told, &tgid);
-		return 0;
+	/* two threads that end at once may both hold it: one of them gets its name in */
+	if (bpf_map_update_elem(&hc_orphans_told, &tgid, &o->start, BPF_NOEXIST)) {
+		told = bpf_map_lookup_elem(&hc_orphans_told, &tgid);
+		if (told && *told == o->start)
+			return 0;
+		bpf_map_update_elem(&hc_orphans_told, &tgid, &o->start, BPF_ANY); /* adopted before, or another of that number */
 	}
-	if (!o->last)
-		bpf_map_update_elem(&hc_orphans_told, &tgid, &o->start, BPF_ANY);
 	/* an outsider has no children in the recorded command */
 	if (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid))
 		return 0;
@@ -244,7 +242,6 @@ int BPF_PROG(hc_reparent, struct task_struct *dying)
 	o->threads = threads;
 	o->thread = last ? first : threads;
 	o->left = hc_has_loop ? HC_THREADS : HC_THREADS_OLD;
-	o->last = last;
 	o->start = BPF_CORE_READ(t, group_leader, start_boottime);
 	o->parent_pid = BPF_CORE_READ(reaper, tgid);
 	o->parent_start = BPF_CORE_READ(reaper, group_leader, start_boottime);
