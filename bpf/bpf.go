@@ -98,7 +98,7 @@ type Hook struct {
 // Load creates the maps and loads every program. It fails only when nothing can work: no BTF, no
 // permission, no memory for the rings. A single refused program is in its Hook.
 func Load(o Options) (*Set, error) {
-	if _, err := btf.LoadKernelSpec(); err != nil {
+	if _, err := kernelTypes(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
 	}
 	// Before 5.11 maps are charged to the locked-memory limit. Lifting it needs a capability that
@@ -123,7 +123,7 @@ func Load(o Options) (*Set, error) {
 	}
 	load := func(name string, o *Options) error { return s.loadObject(name, self, bulk, crit, o) }
 	for _, name := range obj.Names() {
-		if compat(name) {
+		if compat(name) || name == kprobes || name == standIns && !Old() {
 			continue
 		}
 		if err := load(name, &o); err != nil {
@@ -252,6 +252,20 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		if names = wanted; len(names) == 0 {
 			return nil
 		}
+	}
+	// What the kernel does not have would cost the whole object its quick way in, and a search
+	// through the types of everything that is loaded.
+	here := names[:0]
+	for _, n := range names {
+		if p := cs.Programs[n]; absent(p.SectionName) {
+			s.hooks = append(s.hooks, &Hook{Name: n, Section: p.SectionName, Err: fmt.Errorf("load: %w", ErrAbsent), set: s})
+			delete(cs.Programs, n)
+			continue
+		}
+		here = append(here, n)
+	}
+	if names = here; len(names) == 0 {
+		return nil
 	}
 	// Maps first, once for all objects; the read-only settings are the object's own.
 	own := map[string]*ebpf.Map{}
@@ -406,7 +420,7 @@ func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 	case "tp":
 		group, name, _ := strings.Cut(target, "/")
 		return attachTracepoint(group, name, h.prog)
-	case "cgroup":
+	case "cgroup", "sockops":
 		if h.set.CgroupRoot == "" {
 			return nil, nil, errors.New("no cgroup2 hierarchy is mounted")
 		}

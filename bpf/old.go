@@ -17,6 +17,7 @@ import (
 // What a kernel can do decides a few things in the programs themselves. All are found by trying.
 type abilities struct {
 	loop  bool // bpf_loop, 5.17
+	cast  bool // bpf_rdonly_cast, 6.2
 	regs  bool // bpf_task_pt_regs, 5.15
 	fetch bool // atomics that return what was there, 5.12
 	// lengths: tracepoints at the end of sends and receives, 6.3
@@ -40,6 +41,7 @@ var able = sync.OnceValue(func() abilities {
 	have := func(f asm.BuiltinFunc) bool { return features.HaveProgramHelper(ebpf.TracePoint, f) == nil }
 	return abilities{
 		loop:    have(asm.FnLoop),
+		cast:    cast(),
 		regs:    have(asm.FnTaskPtRegs),
 		fetch:   err == nil,
 		lengths: lengths(),
@@ -49,6 +51,18 @@ var able = sync.OnceValue(func() abilities {
 
 // Old tells whether the kernel is served by tables in place of task and socket storage (before 5.12).
 func Old() bool { return able().old }
+
+// kernelTypes returns the kernel's description of its types, read once: it is a copy of megabytes.
+var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+
+func cast() bool {
+	kernel, err := kernelTypes()
+	if err != nil {
+		return false
+	}
+	var f *btf.Func
+	return kernel.TypeByName("bpf_rdonly_cast", &f) == nil
+}
 
 // Places in the tables that stand for storage on old kernels.
 const (
@@ -64,7 +78,7 @@ var instead = map[string]bool{
 }
 
 func lengths() bool {
-	kernel, err := btf.LoadKernelSpec()
+	kernel, err := kernelTypes()
 	if err != nil {
 		return true
 	}
@@ -81,7 +95,7 @@ var beyond = map[string]bool{
 // adapt fits the programs and maps of an object to the running kernel.
 func adapt(cs *ebpf.CollectionSpec) error {
 	a := able()
-	for k, on := range map[string]bool{"hc_has_loop": a.loop, "hc_has_regs": a.regs, "hc_old": a.old} {
+	for k, on := range map[string]bool{"hc_has_loop": a.loop, "hc_has_cast": a.cast && !a.old, "hc_has_regs": a.regs, "hc_old": a.old} {
 		if v := cs.Variables[k]; v != nil {
 			if err := v.Set(b2u(on)); err != nil {
 				return fmt.Errorf("set %s: %w", k, err)

@@ -125,10 +125,11 @@ func (s *Set) Lower(events uint64) error {
 	return nil
 }
 
-// Objects of the tiers below tracepoints, compiled from one source.
+// Objects that are not loaded everywhere. Those of the tiers below tracepoints have one source.
 const (
 	functions = "lower_l"
 	kprobes   = "lower_k"
+	standIns  = "old" // what only kernels before 5.12 need
 )
 
 // loaded tells whether all programs of an object loaded, but for those whose function the kernel

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +66,20 @@ func tracepointID(group, name string) (uint64, error) {
 // ErrAbsent means that the kernel has no such place: it is older than what a hook sees, or was
 // built without it.
 var ErrAbsent = errors.New("not in this kernel")
+
+// absent tells, without trying, whether the kernel lacks the tracepoint of a typed program.
+func absent(section string) bool {
+	name, ok := strings.CutPrefix(section, "tp_btf/")
+	if !ok {
+		return false
+	}
+	kernel, err := kernelTypes()
+	if err != nil {
+		return false
+	}
+	var t *btf.Typedef
+	return errors.Is(kernel.TypeByName("btf_trace_"+name, &t), btf.ErrNotFound)
+}
 
 // Absent tells whether the hook has no place in this kernel, rather than being refused.
 func (h *Hook) Absent() bool {

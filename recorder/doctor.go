@@ -226,11 +226,18 @@ func hookChecks(holder []string) (out []Check) {
 	outcomes := p.Outcomes()
 	p.Detach()
 	for _, g := range probe.Groups {
-		all, on := 0, 0
+		all, on, left := 0, 0, 0
 		var lost []string
 		reason := ""
 		for _, o := range outcomes {
 			if o.Entry.Group != g {
+				continue
+			}
+			switch o.Why {
+			case probe.ByProfile:
+				left++
+				continue
+			case probe.OtherTier, probe.NotHere:
 				continue
 			}
 			all++
@@ -244,6 +251,12 @@ func hookChecks(holder []string) (out []Check) {
 			}
 		}
 		c := Check{Name: g, Status: OK, Detail: fmt.Sprintf("%d of %d hooks attach", on, all)}
+		if left > 0 {
+			c.Detail += fmt.Sprintf(", %d more with profile forensic", left)
+		}
+		if trust := p.Trust(g); trust != "" {
+			c.Detail += "; " + trust
+		}
 		switch {
 		case on == all:
 		case on == 0:

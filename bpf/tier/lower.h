@@ -391,7 +391,7 @@ static __always_inline int removed(u32 kind, s64 result, u32 flags)
 
 OUT(vfs_unlink)
 {
-	return removed(UNLINK, RET(vfs_unlink), 0);
+	return removed(UNLINK, (s32)RET(vfs_unlink), 0);
 }
 
 IN(vfs_rmdir)
@@ -406,7 +406,7 @@ IN(vfs_rmdir)
 
 OUT(vfs_rmdir)
 {
-	return removed(RMDIR, RET(vfs_rmdir), 0x200);
+	return removed(RMDIR, (s32)RET(vfs_rmdir), 0x200);
 }
 
 static __always_inline int making(u32 kind, u64 d, u32 mode)

@@ -4,6 +4,8 @@ package probe
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"hindcast/bpf"
 )
@@ -74,6 +76,7 @@ func (p *Probe) attachLower() {
 			}
 		}
 	}
+	p.lower = lower
 	if err := p.set.Lower(lower); err != nil {
 		// Then both tiers tell. That is more than is wanted, and nothing is lost.
 		lower = 0
@@ -117,6 +120,64 @@ func together(of []*place) error {
 		}
 	}
 	return nil
+}
+
+// worth says what the hook means for the trust of what it feeds.
+func (p *Probe) worth(o Outcome) string {
+	if o.Entry.Trust != "" || o.Tier != bpf.Tracepoints {
+		return o.Entry.Trust
+	}
+	bits := o.Entry.Bits()
+	for i := range units {
+		u := &units[i]
+		if !u.lower || u.bits()&bits == 0 || bits&^u.bits() != 0 {
+			continue
+		}
+		if p.lower&bits == bits {
+			return "only what is refused before the kernel's function is reached; the rest is told from inside it"
+		}
+		return u.claimed
+	}
+	return ""
+}
+
+func (u *unit) bits() (set uint64) {
+	for _, t := range u.feeds {
+		set |= 1 << t
+	}
+	return set
+}
+
+// Trust says, for a group of hooks, which tier runs and what that means for the trust of what they
+// tell; empty when the group has one tier only.
+func (p *Probe) Trust(group string) string {
+	var said []string
+	say := func(s string) {
+		if !slices.Contains(said, s) {
+			said = append(said, s)
+		}
+	}
+	at := map[string]*place{}
+	for i := range p.places {
+		at[p.places[i].entry.Name] = &p.places[i]
+	}
+	for i := range units {
+		u := &units[i]
+		if u.group != group {
+			continue
+		}
+		l, k := at[u.programs("l")[0]], at[u.programs("k")[0]]
+		switch {
+		case l != nil && l.on:
+			say("tier L (inside kernel functions): " + u.trust)
+		case k != nil && k.on:
+			say("tier K (kprobes in kernel functions): " + u.trust)
+		case l != nil && l.left != "":
+		case l != nil:
+			say("tier T (tracepoints), since tier L is refused: " + u.claimed)
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 // Tier returns the lowest tier that tells the event, and how the hook that does is named.

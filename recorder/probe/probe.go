@@ -47,6 +47,7 @@ func (c Choice) unwanted(e *Entry) bool { return e != nil && e.Bits()&^c.Without
 type Probe struct {
 	set    *bpf.Set
 	places []place // in the order of attaching
+	lower  uint64  // events that hooks below the tracepoint tier tell
 }
 
 // place is a hook, or an entry of the table for which there is none.
@@ -299,8 +300,8 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 	for _, o := range p.Outcomes() {
 		if o.Attached {
 			detail := "feeds " + list(o.Entry.Feeds)
-			if o.Entry.Trust != "" {
-				detail += "; " + o.Entry.Trust
+			if w := p.worth(o); w != "" {
+				detail += "; " + w
 			}
 			add(o.Entry, o.Why, uint32(o.Tier), detail)
 		} else {

@@ -86,7 +86,7 @@ func TestEveryHookIsInTheTable(t *testing.T) {
 		}
 	}
 	for _, e := range Table {
-		if !known[e.Name] && e.InsteadOf == "" && e.Before == "" {
+		if !known[e.Name] && e.InsteadOf == "" && e.Before == "" && !e.old && !strings.HasPrefix(e.Name, "hc_k_") {
 			t.Errorf("the table has %s, but there is no such program", e.Name)
 		}
 	}

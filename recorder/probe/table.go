@@ -27,6 +27,7 @@ type Entry struct {
 	Trust string
 
 	unit  *unit // what the hook is attached with, in the tiers below tracepoints
+	old   bool  // loaded on kernels before 5.12 alone
 	mount bool  // notes the mount of what another hook tells
 }
 

@@ -20,14 +20,15 @@ type unit struct {
 	lower    bool
 	replaces []string
 	without  string
-	trust    string
+	trust    string // what that makes of the fields
+	claimed  string // what the fields are worth when tracepoints tell them
 	minimal  bool
 	// helps tells that the unit feeds fields of other hooks' rows: without it they are poorer.
 	helps bool
 }
 
 const (
-	claimedNames = "names are what the program's memory held as the call ended"
+	claimedNames = "names are what the program's memory held as the call ended, and no object is known unless a descriptor was given"
 	kernelNames  = "names and objects are the kernel's, as the file system got them; io_uring and 32-bit calls are seen too"
 )
 
@@ -35,21 +36,23 @@ var units = []unit{
 	{name: "commit_creds", group: credentials, feeds: types(event.CredChange), entry: []string{"commit_creds"}, lower: true, minimal: true,
 		replaces: brackets("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset"),
 		without:  "credentials that change without a call that is known to change them, as they change",
-		trust:    "every change is told as the kernel makes it, whatever made it"},
+		trust:    "every change is told as the kernel makes it, whatever made it",
+		claimed:  "changes are told as a call ends that is known to make them, others on the thread's next row"},
 	{name: "vfs_unlink", group: names, feeds: types(event.Unlink), funcs: []string{"vfs_unlink", "vfs_rmdir"}, lower: true,
-		without: "which object lost the name that was removed", trust: kernelNames},
+		without: "which object lost the name that was removed", trust: kernelNames, claimed: claimedNames},
 	{name: "vfs_rename", group: names, feeds: types(event.Rename), funcs: []string{"vfs_rename"}, lower: true,
-		without: "which object was renamed, and which one lost its name", trust: kernelNames},
+		without: "which object was renamed, and which one lost its name", trust: kernelNames, claimed: claimedNames},
 	{name: "vfs_link", group: names, feeds: types(event.Link), funcs: []string{"vfs_link"}, lower: true,
-		without: "which object got a second name", trust: kernelNames},
+		without: "which object got a second name", trust: kernelNames, claimed: claimedNames},
 	{name: "vfs_symlink", group: names, feeds: types(event.Symlink), funcs: []string{"vfs_symlink"}, lower: true,
-		without: "the inode of a symbolic link that is made", trust: kernelNames},
+		without: "the inode of a symbolic link that is made", trust: kernelNames, claimed: claimedNames},
 	{name: "vfs_mkdir", group: names, feeds: types(event.Mkdir), funcs: []string{"vfs_mkdir", "vfs_mknod", "vfs_create"}, lower: true,
-		without: "the inode of a directory or special file that is made", trust: kernelNames},
+		without: "the inode of a directory or special file that is made", trust: kernelNames, claimed: claimedNames},
 	{name: "notify_change", group: names, feeds: types(event.Chmod, event.Chown, event.Truncate), funcs: []string{"notify_change"}, lower: true,
-		without: "which object a changed attribute belongs to when a name was given, and its value before", trust: kernelNames},
+		without: "which object a changed attribute belongs to when a name was given, and its value before", trust: kernelNames, claimed: claimedNames},
 	{name: "security_bprm_check", group: lineage, feeds: types(event.Exec), entry: []string{"security_bprm_check"}, minimal: true, helps: true,
-		without: "which inode a script has that an interpreter runs", trust: "the script's inode is the one the kernel read"},
+		without: "which inode a script has that an interpreter runs", trust: "the script's inode is the one the kernel read",
+		claimed: "the inode of a script is not known, only its name"},
 }
 
 // mountHooks say through which mount a name was reached. Kernels built without security
@@ -89,5 +92,11 @@ func tierTable() (t []Entry) {
 				Feeds: types(event.Rename, event.Link, event.Symlink, event.Unlink, event.Mkdir, event.Chmod, event.Chown, event.Truncate), Optional: true, mount: true})
 		}
 	}
-	return t
+	return append(t,
+		Entry{Name: "hc_old_gone", Group: connections, Feeds: types(event.ConnClose), Minimal: true, old: true,
+			Without: "room for new sockets in the table of owners, once it is full"},
+		Entry{Name: "hc_old_cookie", Group: connections, Feeds: types(event.Connect, event.Listen, event.ConnClose), Minimal: true, old: true,
+			Without: "cookies of sockets: their rows belong together only by address"},
+		Entry{Name: "hc_old_cookies", Group: connections, Feeds: types(event.Accept, event.ConnClose), Minimal: true, old: true,
+			Without: "cookies of accepted sockets: their rows belong together only by address"})
 }

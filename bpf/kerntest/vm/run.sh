@@ -6,6 +6,7 @@
 # Needs Debian with apt; installs QEMU when it is missing. Kernels are kept in $HINDCAST_CACHE
 # (default: .cache in the repository). Prints one line per kernel; fails when a test does.
 set -euo pipefail
+{ # read whole before it runs: it may be edited meanwhile
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
 cache=${HINDCAST_CACHE:-$top/.cache}/vm
@@ -47,6 +48,10 @@ fetch() {
 	find "$dir" -name 'vmlinuz*' -size +1M | head -1
 }
 
+# Emulation is slow enough alone: one guest at a time, whoever asks.
+exec 9>"$cache/lock"
+flock 9
+
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/fs"/{bin,lib64,proc,sys,dev,tmp,etc,lib/x86_64-linux-gnu}
@@ -77,8 +82,8 @@ for version in "$@"; do
 	# 6.18 on, task and socket storage cannot be allocated on a processor without cmpxchg16b.
 	cpu=max
 	[ "$version" = sid ] || cpu=max,cx16=off
-	thread=multi
-	[ "$version" != 6.12 ] || thread=single
+	thread=single
+	[ "$version" != sid ] || thread=multi
 	timeout "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=$thread -cpu $cpu -smp 2 -m 2048 \
 		-nographic -no-reboot -kernel "$image" -initrd "$root/initrd.more" \
 		-append "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,yama,apparmor,bpf nokaslr mitigations=off ${TESTS:+TESTS=$TESTS}" \
@@ -96,3 +101,4 @@ for version in "$@"; do
 	grep -a -B1 '^--- SKIP' "$log" | grep -avE '^(--- SKIP|--)' | sed 's/^/     skip: /' || true
 done
 exit $failed
+}
