@@ -270,10 +270,11 @@ func (p *Probe) Outcomes() (out []Outcome) {
 }
 
 // Lacks names what would feed the event and is not attached though the kernel has something for
-// it to see, blind spots included.
+// it to see, blind spots included. A hook of a lower tier that the kernel refused lacks nothing:
+// those of the tracepoint tier are attached in its stead.
 func (p *Probe) Lacks(t event.Type) (names []string) {
 	for _, o := range p.Outcomes() {
-		if o.Why != Runs && o.Why != NotHere && o.Why != OtherTier && o.Entry.Bits()&(1<<t) != 0 {
+		if o.Why != Runs && o.Why != NotHere && o.Why != OtherTier && o.Entry.unit == nil && o.Entry.Bits()&(1<<t) != 0 {
 			names = append(names, o.Entry.Name)
 		}
 	}
