@@ -14,6 +14,11 @@ import (
 // since names the kernel that introduced what a hook hangs on; every other hook must load and
 // attach on every kernel these tests run on.
 var since = map[string]string{
+	"hc_setxattrat":     "6.13",
+	"hc_removexattrat":  "6.13",
+	"hc_file_setattr":   "6.17",
+	"hc_memfd_secret":   "5.14",
+	"hc_iter_vma":       "5.12",
 	"hc_fchmodat2":      "6.6",
 	"hc_sock_send":      "6.3",
 	"hc_sock_recv":      "6.3",
