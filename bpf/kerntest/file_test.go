@@ -326,7 +326,10 @@ func TestNames(t *testing.T) {
 		{"mkdir", nil, func() error { return unix.Mkdir("m1", 0o751) }, event.Mkdir, j("m1"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "mode", r.Mode, unix.S_IFDIR|0o751) }},
 		{"mkdirat", nil, func() error { return unix.Mkdirat(d, "m2", 0o700) }, event.Mkdir, j("m2"), "", 0, nil},
 		{"rmdir", nil, func() error { return unix.Rmdir("m2") }, event.Unlink, j("m2"), "", unix.AT_REMOVEDIR, nil},
-		{"chmod", file, func() error { return unix.Chmod("f", 0o4755) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "perm", r.N1, 0o4755); eq(t, "object known", r.Ino != 0, fromInside(t, event.Chmod)) }},
+		{"chmod", file, func() error { return unix.Chmod("f", 0o4755) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) {
+			eq(t, "perm", r.N1, 0o4755)
+			eq(t, "object known", r.Ino != 0, fromInside(t, event.Chmod))
+		}},
 		{"fchmodat", file, func() error { return unix.Fchmodat(d, "f", 0o700, 0) }, event.Chmod, j("f"), "", 0, func(t *testing.T, r *event.Row) { eq(t, "perm", r.N1, 0o700) }},
 		{"fchmod", file, func() error {
 			f, err := os.Open("f")
