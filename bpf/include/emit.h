@@ -131,7 +131,9 @@ static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
 static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 {
 #ifdef HC_COMPAT
-	u64 len = b->at; /* 6.1 forgets the bounds of 32 bits that it saves on the stack */
+	u64 len = b->at; /* 6.1 forgets the bounds of 32 bits that are saved on the stack */
+
+	asm volatile("" : "+r"(len));
 #else
 	u32 len = b->at;
 #endif
