@@ -171,8 +171,7 @@ func TestPtrace(t *testing.T) {
 		// the number that is passed means another process outside
 		h := startTalker(t, "tracer", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID})
 		var inside int
-		var rows []event.Row
-		rows = record(t, func() { fmt.Sscan(h.do(t, "go"), &inside) })
+		rows := record(t, func() { fmt.Sscan(h.do(t, "go"), &inside) })
 		r := one(t, rows, typ(event.Access), by(h.Process.Pid), func(r *event.Row) bool { return r.N1 == unix.PTRACE_ATTACH })
 		f := one(t, rows, typ(event.Fork), by(h.Process.Pid), func(r *event.Row) bool { return r.N5 == int64(inside) && r.Flags&event.FlagThread == 0 })
 		eq(t, "target outside", r.OPID, f.OPID)

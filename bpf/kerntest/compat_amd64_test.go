@@ -53,12 +53,6 @@ func low32(b []byte) uint32 {
 
 func str32(s string) uint32 { return low32(append([]byte(s), 0)) }
 
-// lowAt returns the memory behind an address of low32.
-func lowAt(p uint32, n int) []byte {
-	off := int(uintptr(p) - uintptr(unsafe.Pointer(&low.mem[0])))
-	return low.mem[off : off+n]
-}
-
 // everyCall runs f on one thread and returns what the programs that see every call told of it.
 func everyCall(t *testing.T, f func()) []event.Row {
 	t.Helper()

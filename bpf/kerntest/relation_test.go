@@ -658,8 +658,7 @@ func TestForkKinds(t *testing.T) {
 		h := startTalker(t, "thread exec", nil)
 		h.line(t) // its own exec is told by now
 		var tid int
-		var rows []event.Row
-		rows = record(t, func() {
+		rows := record(t, func() {
 			fmt.Sscan(h.do(t, "exec"), &tid)
 			h.Wait()
 		})

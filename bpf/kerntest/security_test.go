@@ -440,7 +440,7 @@ func TestBPFCalls(t *testing.T) {
 	const linkRawTP = 1
 	sameBPF(t, r, bpfWant{cmd: cmdRawTP, object: 3, id: idOf(t, fd), kind: linkRawTP, tag: tpTag, prog: tpID, name: "hc_tp", path: "sched_process_hang", descriptor: true})
 	raw.pointer(0, cstring("hc_no_such_tracepoint"))
-	r, ret = bpfRow(t, cmdRawTP, &raw)
+	r, _ = bpfRow(t, cmdRawTP, &raw)
 	sameBPF(t, r, bpfWant{cmd: cmdRawTP, prog: tpID, path: "hc_no_such_tracepoint", ret: -int64(unix.ENOENT)})
 
 	// counting of runs, types, refusals

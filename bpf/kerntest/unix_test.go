@@ -72,13 +72,6 @@ func unixRow(op uint32) func(*event.Row) bool {
 	return func(r *event.Row) bool { return r.Type == event.UnixConn && r.Op == op }
 }
 
-func dumpUnix(t testing.TB, rows []event.Row) {
-	for i := range rows {
-		r := &rows[i]
-		t.Logf("%s pid=%d ret=%d op=%d cookie=%d ino=%d peer ino=%d cookie=%d path=%q other=%d/%d flags=%#x", r.Type, r.PID, r.Ret, r.Op, r.Cookie, r.Ino, r.Ino2, r.N1, r.Path, r.OPID, r.OStart, r.Flags)
-	}
-}
-
 // A connection between two processes: the rows of connect and of accept, and of the first bytes
 // each way, against what both ends know of themselves.
 func TestUnixConnection(t *testing.T) {

@@ -634,7 +634,7 @@ func TestUringSockets(t *testing.T) {
 			t.Fatal(syscall.Errno(-nfd))
 		}
 		defer unix.Close(nfd)
-		r = checkRequest(t, rows, ring, s, nfd, mode)
+		checkRequest(t, rows, ring, s, nfd, mode)
 		a := one(t, rows, typ(event.Accept))
 		checkActor(t, a, ring)
 		syscall.Fstat(nfd, &st)

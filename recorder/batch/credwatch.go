@@ -69,7 +69,7 @@ func (c *creds) see(r *event.Row) {
 	switch {
 	case h == nil || h.start != r.PStart || h.pid != r.PID:
 		// the first row of a thread: nothing to compare with
-		h = c.hold(r.TID, holder{r.TS, r.PStart, r.PID, r.Cred})
+		c.hold(r.TID, holder{r.TS, r.PStart, r.PID, r.Cred})
 	case r.Type == event.Exec:
 		c.settle(r.TID, r.Cred)
 		*h = holder{max(h.ts, r.TS), r.PStart, r.PID, r.Cred}
