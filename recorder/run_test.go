@@ -225,10 +225,10 @@ func TestRecordACommand(t *testing.T) {
 	if p := pick(rows, event.Process, func(r *event.Row) bool { return r.PID == self && r.PStart == fork.PStart }); len(p) != 1 {
 		t.Errorf("%d rows of the recorder", len(p))
 	}
-	// Those above us are named, but their arguments are not ours to keep.
+	// Those above us are named, but their arguments and environments are not ours to keep.
 	for _, p := range pick(rows, event.Process, nil) {
 		mine := p.PID == self
-		if mine != (len(p.Argv) > 0) || mine != (p.Marks == 0) || !mine && p.Marks != 2<<2 || p.Flags&event.FlagSnapshot == 0 || len(p.Comm) == 0 {
+		if mine != (len(p.Argv) > 0) || mine != (p.Marks == 0) || !mine && p.Marks != 2<<2|2<<8 || p.Flags&event.FlagSnapshot == 0 || len(p.Comm) == 0 {
 			t.Errorf("process %d (own %v): args %q, marks %#x", p.PID, mine, p.Argv, p.Marks)
 		}
 	}

@@ -70,6 +70,7 @@ type Collector struct {
 	row            event.Row
 	cols           *event.Columns
 	since          clock.Boot // when the first row of the batch was noticed
+	soon           bool       // a row of the recorder itself waits: no ring has it, so nobody could tell it again
 	quiet          bool       // nothing came at the last look
 	w              *Writer
 	one            func([]byte)
@@ -180,6 +181,7 @@ func (c *Collector) Room(n int) {
 
 // Row adds a row made by the recorder; its byte slices are kept.
 func (c *Collector) Row(r event.Row) {
+	c.soon = c.soon || r.Type == event.Recorder
 	c.order.AddRow(r)
 	if c.full() {
 		c.cut()
@@ -204,7 +206,7 @@ func (c *Collector) Emit(now clock.Boot) {
 	// When it is quiet the ring should be empty for the next burst: the kernel wakes us as it
 	// fills, and takes what is not released for what was not read.
 	room := c.Keeper != nil && c.quiet && (c.critical.waits() > c.critical.ring.Size()/16 || c.bulk.waits() > c.bulk.ring.Size()/16)
-	if age >= anyAfter || age >= someAfter && n >= someRows || room {
+	if age >= anyAfter || age >= someAfter && n >= someRows || room || c.soon {
 		c.cut()
 	}
 }
@@ -220,7 +222,7 @@ func (c *Collector) Finish() {
 
 // cut decodes everything that was read and gives it to the writer as one batch.
 func (c *Collector) cut() {
-	c.since = 0
+	c.since, c.soon = 0, false
 	c.order.Take(math.MaxInt64, c.one, c.own)
 	cols := c.cols
 	if cols == nil || cols.N == 0 {

@@ -199,7 +199,7 @@ func (p *Probe) Missed(out []health.Miss) []health.Miss {
 // Missing returns how many chosen hooks are not attached.
 func (p *Probe) Missing() (n int) {
 	for i := range p.places {
-		if pl := &p.places[i]; pl.left == "" && !pl.on {
+		if p.places[i].why() == Refused {
 			n++
 		}
 	}
