@@ -88,6 +88,7 @@ func incident() []event.Row {
 	note(t0, "start", "hindcast test")
 	rows = append(rows,
 		event.Row{Type: event.Coverage, TS: t0, Flags: event.FlagRecorder, Text: []byte("sys_exit_openat"), N1: 1, Op: 1, N2: 1 << event.Open, Text2: []byte("open")},
+		event.Row{Type: event.Coverage, TS: t0, Flags: event.FlagRecorder, Text: []byte("sys_exit_write"), N1: 1, Op: 1, N2: 1<<event.FirstRead | 1<<event.FirstWrite, Text2: []byte("read, write")},
 		event.Row{Type: event.Coverage, TS: t0, Flags: event.FlagRecorder, Text: []byte("io_uring_submit_req"), N1: 0, Op: 1, N2: 1<<event.FirstRead | 1<<event.FirstWrite, Text2: []byte("io_uring requests are not seen")})
 	add(t0, who{}, event.Cred, func(r *event.Row) {
 		r.Flags, r.Cred, r.Comm = event.FlagSnapshot, 1, nil
