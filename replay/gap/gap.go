@@ -110,6 +110,9 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			s.fed |= uint64(r.N2)
 			return
 		}
+		if r.N3 == nothingHere || r.N3 == otherTier {
+			return // nothing is hidden by that
+		}
 		s.unfed |= uint64(r.N2)
 		if r.N3 == refusedByKernel || r.N3 == leftOut {
 			if s.refused == nil {
@@ -241,6 +244,8 @@ func (s *Set) Unobservable(events uint64) uint64 { return events & s.unfed &^ s.
 const (
 	refusedByKernel = 1
 	leftOut         = 3
+	nothingHere     = 4
+	otherTier       = 6
 )
 
 // Refused returns the hooks, sorted, that would have told one of the events and were refused or
