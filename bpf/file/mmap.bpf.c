@@ -318,6 +318,7 @@ HC_SYSCALL(shmat)
 	return 0;
 }
 
+/* When the range was not remembered its length is 0: all that was attached at the address. */
 HC_SYSCALL(shmdt)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -332,7 +333,10 @@ HC_SYSCALL(shmdt)
 	for (int i = 0; i < HC_RANGES; i++)
 		if (s->used[i] && s->lo[i] == addr)
 			len = s->hi[i] - addr;
-	gone(addr, len ?: hc_page_size);
+	if (len)
+		gone(addr, len);
+	else if (s->many && !hc_skip(HC_UNMAP))
+		unmapped(addr, 0);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 package kerntest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -211,38 +212,51 @@ func TestWritableMappingMoves(t *testing.T) {
 	eq(t, "second end", [2]uintptr{uintptr(u[1].N2), uintptr(u[1].N3)}, [2]uintptr{b, 16384})
 }
 
-func TestSystemVMemory(t *testing.T) {
-	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 8192, unix.IPC_CREAT|0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.SysvShmCtl(id, unix.IPC_RMID, nil)
-	var a uintptr
-	rows := locked(t, func() {
+func init() {
+	// attach: attaches a segment to read and to write, says its id and where, and detaches both.
+	helpers["attach"] = func([]string) int {
+		id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 8192, unix.IPC_CREAT|0o600)
+		if err != nil {
+			return 1
+		}
+		defer unix.SysvShmCtl(id, unix.IPC_RMID, nil)
 		ro, _, errno := syscall.RawSyscall(unix.SYS_SHMAT, uintptr(id), 0, unix.SHM_RDONLY)
 		if errno != 0 {
-			t.Error(errno)
+			return 2
 		}
-		a, _, errno = syscall.RawSyscall(unix.SYS_SHMAT, uintptr(id), 0, 0)
+		a, _, errno := syscall.RawSyscall(unix.SYS_SHMAT, uintptr(id), 0, 0)
 		if errno != 0 {
-			t.Error(errno)
+			return 3
 		}
 		syscall.RawSyscall(unix.SYS_SHMDT, ro, 0, 0)
 		syscall.RawSyscall(unix.SYS_SHMDT, a, 0, 0)
+		fmt.Println(id, a)
+		return 0
+	}
+}
+
+func TestSystemVMemory(t *testing.T) {
+	cmd := helper("attach")
+	var id, a uint64
+	rows := record(t, func() {
+		out, err := cmd.Output()
+		must(t, err)
+		fmt.Sscan(string(out), &id, &a)
 	})
 	if olderThan(t, "5.17") {
 		t.Skip("bpf_find_vma, which names the object, came with 5.17")
 	}
-	r := one(t, rows, typ(event.MmapWrite))
-	eq(t, "inode: the id of the segment", r.Ino, uint64(id))
+	r := one(t, rows, typ(event.MmapWrite), by(cmd.Process.Pid))
+	eq(t, "inode: the id of the segment", r.Ino, id)
 	eq(t, "mode", r.Mode, unix.S_IFREG|0o777)
 	eq(t, "path", string(r.Path), "SYSV00000000")
 	eq(t, "prot", r.Op, rw)
 	eq(t, "flags", r.N1, unix.MAP_SHARED)
-	eq(t, "address", uintptr(r.N2), a)
+	eq(t, "address", uint64(r.N2), a)
 	eq(t, "length", r.N3, 8192)
-	u := one(t, rows, typ(event.Unmap), func(r *event.Row) bool { return uintptr(r.N2) == a })
-	eq(t, "end", [2]uintptr{uintptr(u.N2), uintptr(u.N3)}, [2]uintptr{a, 8192})
+	eq(t, "marks", r.Marks, 0)
+	u := one(t, rows, typ(event.Unmap), by(cmd.Process.Pid))
+	eq(t, "end", [2]uint64{uint64(u.N2), uint64(u.N3)}, [2]uint64{a, 8192})
 }
 
 func TestMemoryMadeExecutable(t *testing.T) {

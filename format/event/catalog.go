@@ -477,7 +477,7 @@ var Catalog = []Event{
 	{MmapWrite, "mmap_write", "file", Bulk, 2, "A file was mapped so that stores change it (shared and writable): from now until unmap, exec or exit the process, and children that fork makes meanwhile, may write it without a call. System V memory attached is told so too: its inode number is the segment's id.", join(object("file"), mapped())},
 	{Unmap, "unmap", "file", Bulk, 2, "A range that held shared writable mappings was unmapped, or another mapping took its place; they also end with exit and exec. Of a process with more of them than are remembered, every range.", []Field{
 		{"addr", "mmap.addr", CU64, ColN2, Number, Public, Kernel, "address"},
-		{"length", "mmap.len", CU64, ColN3, Bytes, Public, Kernel, "length"},
+		{"length", "mmap.len", CU64, ColN3, Bytes, Public, Kernel, "length; 0 for all of a System V segment attached there"},
 	}},
 	{Mprotect, "mprotect", "file", Bulk, 2, "Memory became executable other than by mapping a file so: mprotect, or a mapping of no file. Object fields are zero for memory of no file.", join(object("file"), mapped(), []Field{
 		{"call", "mmap.call", CU32, ColN5, Code, Public, Kernel, "system call number"},
