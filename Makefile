@@ -9,6 +9,9 @@ CLANG_VERSION := 19
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 BUILDFLAGS    := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME      ?= 20s
+# Stock kernels that the kernel tests run on under QEMU, and where they and their logs are kept.
+KERNELS       ?= 5.10 6.1 6.12 sid
+VMLOGS        := $(or $(HINDCAST_VM_CACHE),.cache/vm)
 # Packages whose tests record this kernel: one at a time, a flood in one is a flood for all.
 KERNEL        := ^hindcast/(bpf|recorder|cmd)(/|$$)
 export CGO_ENABLED ?= 0
@@ -92,8 +95,11 @@ fuzz: ## every fuzz target for FUZZTIME each
 		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 .PHONY: vmtest
-vmtest: ## kernel tests on stock Debian kernels in QEMU, KERNELS="6.1 6.12 sid" (root, Debian)
+vmtest: ## kernel tests on stock Debian kernels in QEMU and here, and the table of them (root, Debian, hours of emulation)
 	bpf/kerntest/vm/run.sh $(KERNELS)
+	{ echo "kernel $$(uname -r)"; $(GO) test -count=1 -v ./bpf/kerntest; } >$(VMLOGS)/native.log || { tail -30 $(VMLOGS)/native.log; exit 1; }
+	$(GO) run ./recorder/probe/kernels $(KERNELS:%=$(VMLOGS)/%.log) $(VMLOGS)/native.log >bpf/docs/kernels.md.new
+	mv bpf/docs/kernels.md.new bpf/docs/kernels.md
 
 .PHONY: nightly
 nightly: ## hours: long fuzzing, kernel tests and the storm again and again
@@ -103,7 +109,7 @@ nightly: ## hours: long fuzzing, kernel tests and the storm again and again
 	$(GO) test -timeout 2h -count=10 ./bpf/... ./recorder/...
 	HINDCAST_NIGHTLY=1 $(GO) test -timeout 2h -count=1 -run "Killed|Gaps|Stopped|Flood|Tampering" ./recorder
 	$(MAKE) race
-	$(MAKE) vmtest KERNELS="6.1 6.12 sid"
+	$(MAKE) vmtest
 
 .PHONY: clean
 clean: ## remove what make made

@@ -133,7 +133,7 @@ func Load(o Options) (*Set, error) {
 	}
 	// The same programs as kprobes, where they do not load as fentry. Most kernels without the one
 	// are without the other.
-	if !s.loaded(functions) && haveKprobes() {
+	if s.wantsKprobes(&o) && haveKprobes() {
 		if err := load(kprobes, &o); err != nil {
 			s.Close()
 			return nil, err

@@ -132,19 +132,23 @@ const (
 	standIns  = "old" // what only kernels before 5.12 need
 )
 
-// loaded tells whether all programs of an object loaded, but for those whose function the kernel
-// does not have.
-func (s *Set) loaded(object string) bool {
-	cs, err := spec(object)
+// wantsKprobes tells whether a program inside a kernel function did not load as fentry, or is not
+// wanted so but as kprobe.
+func (s *Set) wantsKprobes(o *Options) bool {
+	cs, err := spec(functions)
 	if err != nil {
 		return false
 	}
 	for name := range cs.Programs {
-		if h := s.Hook(name); h == nil || !h.Loaded() && h.Err != ErrLeftOut && !h.Absent() {
-			return false
+		h := s.Hook(name)
+		if h != nil && (h.Loaded() || h.Absent()) {
+			continue
+		}
+		if o.Leave == nil || !o.Leave(strings.Replace(name, "hc_l_", "hc_k_", 1)) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 func haveKprobes() bool {

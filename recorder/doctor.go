@@ -57,7 +57,26 @@ func Doctor(o DoctorOptions) []Check {
 func kernelCheck() Check {
 	c := Check{Name: "kernel", Status: OK, Detail: "Linux " + line("/proc/sys/kernel/osrelease")}
 	major, minor := kernelVersion()
-	if major < 5 || major == 5 && minor < 10 {
+	older := func(a, b int) bool { return major < a || major == a && minor < b }
+	var costs []string
+	for _, k := range []struct {
+		major, minor int
+		cost         string
+	}{
+		{5, 12, "before 5.12 threads and sockets are kept in tables of bounded size, and paths are cut after 32 components"},
+		{5, 17, "before 5.17 descriptors passed in messages are not told, and paths are cut after 64 components"},
+		{5, 18, "before 5.18 the arguments of programs that already run are not read"},
+		{6, 3, "before 6.3 data over sockets is told by programs inside the protocols' functions alone, or not"},
+		{6, 12, "before 6.12 it takes longer to start"},
+	} {
+		if older(k.major, k.minor) {
+			costs = append(costs, k.cost)
+		}
+	}
+	if len(costs) > 0 {
+		c.Detail += "; " + strings.Join(costs, "; ")
+	}
+	if older(5, 10) {
 		c.Status, c.Fix = Warn, "5.10 is the oldest kernel that is tested; the hooks below tell what works"
 	}
 	return c

@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/format/event"
+	"hindcast/recorder/probe"
 )
 
 // attached tells whether a hook runs on this kernel.
@@ -211,6 +213,74 @@ func TestNamesFromInside(t *testing.T) {
 			return
 		}
 		eq(t, "path", string(r.Path), j("mount/a/b/f"))
+	})
+}
+
+// The same programs as kprobes, for kernels that refuse fentry.
+func TestKprobes(t *testing.T) {
+	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); err != nil {
+		t.Skip("this kernel has no kprobes (CONFIG_KPROBES)")
+	}
+	programs(t)
+	set, err := bpf.Load(bpf.Options{Self: bpf.NoSelf, BulkBytes: 1 << 20, CriticalBytes: 1 << 20,
+		Leave: func(n string) bool {
+			return !strings.HasPrefix(n, "hc_k_") && n != "hc_unlink" && n != "hc_rename" && n != "hc_setresgid" && n != "hc_enter_setresgid" && n != "hc_exec"
+		}})
+	must(t, err)
+	defer set.Close()
+	p := probe.New(set, probe.Choice{Profile: probe.Forensic})
+	p.Attach()
+	defer p.Detach()
+	for _, o := range p.Outcomes() {
+		if o.Tier == bpf.Kprobes && !o.Attached && o.Why != probe.NotHere {
+			t.Errorf("%s: %s", o.Entry.Name, o.Reason)
+		}
+		if o.Entry.Name == "hc_setresgid" && o.Attached {
+			t.Error("hc_setresgid is attached beside commit_creds")
+		}
+	}
+	eqTier := func(e event.Type) {
+		t.Helper()
+		tier, _ := p.Tier(1 << e)
+		eq(t, e.String(), tier, bpf.Kprobes)
+	}
+	for _, e := range []event.Type{event.Unlink, event.Rename, event.Link, event.Symlink, event.Mkdir, event.Chmod, event.CredChange} {
+		eqTier(e)
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	j := func(s string) string { return filepath.Join(dir, s) }
+	ownThread(func() {
+		tid := uint32(unix.Gettid())
+		do := func(f func()) []event.Row {
+			drainSet(t, set)
+			f()
+			return only(drainSet(t, set), func(r *event.Row) bool { return r.TID == tid })
+		}
+		os.WriteFile("a", []byte("a"), 0o640)
+		os.WriteFile("b", []byte("b"), 0o640)
+		a, b := statOf(t, "a"), statOf(t, "b")
+		r := one(t, do(func() { unix.Rename("a", "b") }), typ(event.Rename))
+		eq(t, "path", string(r.Path), j("a"))
+		eq(t, "new path", string(r.Path2), j("b"))
+		eq(t, "object", r.Ino, a.Ino)
+		eq(t, "object that lost the name", r.Ino2, b.Ino)
+		eq(t, "kernel's names", r.Flags&event.FlagKernelNames != 0, true)
+		r = one(t, do(func() { unix.Chmod("b", 0o600) }), typ(event.Chmod))
+		eq(t, "mode before", r.N2, 0o640)
+		eq(t, "mode", r.Mode, unix.S_IFREG|0o600)
+		eq(t, "object", r.Ino, a.Ino)
+		r = one(t, do(func() { unix.Unlink("b") }), typ(event.Unlink))
+		eq(t, "path", string(r.Path), j("b"))
+		eq(t, "object", r.Ino, a.Ino)
+		eq(t, "result", r.Ret, 0)
+		r = one(t, do(func() { unix.Mkdir("d", 0o750) }), typ(event.Mkdir))
+		eq(t, "object", r.Ino, statOf(t, "d").Ino)
+		r = one(t, do(func() { syscall.RawSyscall(unix.SYS_SETFSGID, 7, 0, 0) }), typ(event.CredChange))
+		eq(t, "call", r.N2, unix.SYS_SETFSGID)
+		if r.N1 == int64(r.Cred) || r.N1 == 0 {
+			t.Errorf("from set %d to %d", r.N1, r.Cred)
+		}
 	})
 }
 

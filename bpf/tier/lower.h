@@ -143,12 +143,51 @@ static __always_inline void forget(void)
 	bpf_map_delete_elem(&hc_lower_calls, &tid);
 }
 
+/* The number of the system call that is running, -1 for none. */
+static __always_inline s32 call_nr(void)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	struct pt_regs *r;
+
+	if (BPF_CORE_READ(t, flags) & (PF_KTHREAD | PF_IO_WORKER))
+		return -1;
+	r = BPF_CORE_READ(t, stack) + HC_STACK_SIZE - bpf_core_type_size(struct pt_regs);
+	if (hc_has_regs)
+		r = (struct pt_regs *)bpf_task_pt_regs(hc_trusted());
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(r, orig_ax);
+#else
+	return BPF_CORE_READ(r, syscallno);
+#endif
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define NR_LINKAT 265
+#define NR_RENAMEAT2 316
+#define NR_EXECVE 59
+#define NR_EXECVEAT 322
+#else
+#define NR_LINKAT 37
+#define NR_RENAMEAT2 276
+#define NR_EXECVE 221
+#define NR_EXECVEAT 281
+#endif
+#define NR_IO_URING_ENTER 426
+
+/* True for a request of io_uring whose own hooks tell it: they know who submitted it. */
+static __always_inline bool of_uring(void)
+{
+	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+
+	return (BPF_CORE_READ(t, flags) & PF_IO_WORKER || call_nr() == NR_IO_URING_ENTER) && hc_is_lower(HC_IO_URING);
+}
+
 /* The mount of the call that follows on this thread. */
 static __always_inline int note_mount(const struct path *p)
 {
 	struct lower_call *c;
 
-	if (hc_outside())
+	if (hc_outside() || of_uring())
 		return 0;
 	c = call_of(true);
 	if (c && (!c->kind || bpf_ktime_get_boot_ns() - c->since > LOWER_STALE)) {
@@ -171,7 +210,7 @@ static __always_inline struct lower_call *begin(u32 kind, u32 type, u64 d, u64 d
 	struct inode *i;
 	u64 now = bpf_ktime_get_boot_ns();
 
-	if (hc_outside())
+	if (hc_outside() || of_uring())
 		return NULL;
 	c = call_of(true);
 	if (!c) {
@@ -219,37 +258,6 @@ static __always_inline struct lower_call *end(u32 kind)
 	}
 	return c;
 }
-
-/* The number of the system call that is running, -1 for none. */
-static __always_inline s32 call_nr(void)
-{
-	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
-	struct pt_regs *r;
-
-	if (BPF_CORE_READ(t, flags) & (PF_KTHREAD | PF_IO_WORKER))
-		return -1;
-	r = BPF_CORE_READ(t, stack) + HC_STACK_SIZE - bpf_core_type_size(struct pt_regs);
-	if (hc_has_regs)
-		r = (struct pt_regs *)bpf_task_pt_regs(hc_trusted());
-#if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(r, orig_ax);
-#else
-	return BPF_CORE_READ(r, syscallno);
-#endif
-}
-
-#if defined(__TARGET_ARCH_x86)
-#define NR_LINKAT 265
-#define NR_RENAMEAT2 316
-#define NR_EXECVE 59
-#define NR_EXECVEAT 322
-#else
-#define NR_LINKAT 37
-#define NR_RENAMEAT2 276
-#define NR_EXECVE 221
-#define NR_EXECVEAT 281
-#endif
-#define NR_IO_URING_ENTER 426
 
 static __always_inline bool compat(void)
 {
@@ -358,7 +366,7 @@ IN(security_file_truncate)
 	struct path p = { .mnt = BPF_CORE_READ(f, f_path.mnt) };
 	struct lower_call *c;
 
-	if (hc_outside())
+	if (hc_outside() || of_uring())
 		return 0;
 	c = call_of(true);
 	if (c && !c->kind)

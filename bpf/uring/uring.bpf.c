@@ -24,7 +24,6 @@
  * profile; their row says only that there was one.
  */
 #include "../include/io.h"
-#include "../include/lower.h"
 #include "../include/sock.h"
 #include <bpf/bpf_tracing.h>
 
@@ -702,8 +701,6 @@ __noinline int hc_uring_refused(u64 q, s64 ret)
 	struct hc_ev_##ev_ *e;                                              \
 	struct hc_buf *b;                                                   \
 	if ((ret < 0 && !hc_refused(ret)) || hc_skip(TYPE_))                \
-		return 0;                                                   \
-	if (ret >= 0 && hc_is_lower(TYPE_)) /* told where it was done */    \
 		return 0;                                                   \
 	b = hc_get_buf(TYPE_, sizeof(*e));                                  \
 	if (!b)                                                             \

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hindcast/bpf"
+	"hindcast/format/event"
 )
 
 // attachLower attaches what can be had of the tiers below tracepoints, unit by unit, by trying. A
@@ -77,10 +78,20 @@ func (p *Probe) attachLower() {
 		}
 	}
 	p.lower = lower
-	if err := p.set.Lower(lower); err != nil {
-		// Then both tiers tell. That is more than is wanted, and nothing is lost.
-		lower = 0
+	p.tellLower()
+}
+
+// tellLower tells the programs which events are told below the tracepoints. Requests of io_uring
+// have hooks of their own, which know who submitted them: where those run the lower tiers leave
+// them alone. Without the message both tiers tell, which is more than is wanted, and nothing is lost.
+func (p *Probe) tellLower() {
+	set := p.lower
+	for i := range p.places {
+		if pl := &p.places[i]; pl.on && strings.HasPrefix(pl.entry.Name, "hc_uring_complete") {
+			set |= 1 << event.IOUring
+		}
 	}
+	_ = p.set.Lower(set)
 }
 
 func instead(of []*place, by string) {

@@ -127,6 +127,7 @@ func (p *Probe) Attach() {
 				}
 			}
 		}
+		p.tellLower()
 	})
 }
 

@@ -29,7 +29,7 @@ type unit struct {
 
 const (
 	claimedNames = "names are what the program's memory held as the call ended, and no object is known unless a descriptor was given"
-	kernelNames  = "names and objects are the kernel's, as the file system got them; io_uring and 32-bit calls are seen too"
+	kernelNames  = "names and objects are the kernel's, as the file system got them; 32-bit calls are seen too"
 )
 
 var units = []unit{

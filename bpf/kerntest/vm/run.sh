@@ -3,19 +3,23 @@
 #
 #	run.sh [5.10] [6.1] [6.12] [sid] ...	default: 6.1 6.12
 #
-# Needs Debian with apt; installs QEMU when it is missing. Kernels are kept in $HINDCAST_CACHE
-# (default: .cache in the repository). Prints one line per kernel; fails when a test does.
+# Needs Debian with apt; installs QEMU when it is missing. Kernels and logs are kept in
+# $HINDCAST_VM_CACHE (default: .cache/vm in the repository); TESTS chooses tests by name and
+# VM_TIMEOUT bounds each guest in seconds. Prints one line per kernel; fails when a test does.
 set -euo pipefail
+export PATH=$PATH:/sbin:/usr/sbin
 { # read whole before it runs: it may be edited meanwhile
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../../.." && pwd)
-cache=${HINDCAST_CACHE:-$top/.cache}/vm
+cache=${HINDCAST_VM_CACHE:-$top/.cache/vm}
 mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial" "$cache/kernel"
 [ $# -gt 0 ] || set -- 6.1 6.12
 
 missing=()
 command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
 command -v cpio >/dev/null || missing+=(cpio)
+command -v xz >/dev/null || missing+=(xz-utils)
+command -v mkfs.ext4 >/dev/null || [ -x /sbin/mkfs.ext4 ] || missing+=(e2fsprogs)
 [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 || missing+=(busybox-static)
 if [ ${#missing[@]} -gt 0 ]; then
 	apt-get update -qq
@@ -63,6 +67,9 @@ cp "$here/init" "$root/fs/init"
 (cd "$top" && CGO_ENABLED=0 go test -c -o "$root/fs/kerntest.test" "${PACKAGE:-./bpf/kerntest}")
 (cd "$root/fs" && find . | cpio -o -H newc --quiet | gzip -1) >"$root/initrd"
 
+truncate -s 256M "$root/disk"
+mkfs.ext4 -q -F "$root/disk"
+
 failed=0
 for version in "$@"; do
 	image=$(fetch "$version")
@@ -76,6 +83,19 @@ for version in "$@"; do
 		cp "$cache/kernel/$version/$module" "$to"
 		[ "${to%.xz}" = "$to" ] || xz -d "$to"
 	fi
+	# What a disk with ext4 takes, in the order in which it must be loaded; some is built in.
+	n=10
+	mkdir "$root/more/modules"
+	for name in crc16 crc32c_generic libcrc32c crc32c-cryptoapi mbcache jbd2 ext4 loop; do
+		module=$(find "$cache/kernel/$version" -name "$name.ko*" | head -1)
+		n=$((n + 1))
+		case $module in
+		'') ;;
+		*.xz) xz -dc "$module" >"$root/more/modules/$n-$name.ko" ;;
+		*) cp "$module" "$root/more/modules/$n-$name.ko" ;;
+		esac
+	done
+	cp "$root/disk" "$root/more/disk"
 	(cd "$root/more" && find . | cpio -o -H newc --quiet | gzip -1) | cat "$root/initrd" - >"$root/initrd.more"
 	# QEMU 7.2 damages the flags when it emulates cmpxchg16b, and 6.12 dies of it now and then; so it
 	# does of code that one processor patches while another runs it, hence one after the other. From
