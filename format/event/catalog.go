@@ -817,6 +817,16 @@ var added = []struct {
 	{2, Socket, []string{"peer_ino", "peer_cookie", "sock_type", "path"}},
 }
 
+// FieldSince returns the version of the catalogue that gave the event the field.
+func (e *Event) FieldSince(name string) int {
+	for _, a := range added {
+		if a.event == e.ID && slices.Contains(a.fields, name) {
+			return a.version
+		}
+	}
+	return e.Since
+}
+
 // later holds, per version and event, the columns that only newer versions fill.
 var later = func() (m [Version][MaxType]uint64) {
 	for _, a := range added {

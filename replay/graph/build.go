@@ -263,7 +263,7 @@ const fdSent = 2
 func (b *Builder) unmap(p state.ProcID, addr, size uint64, at clock.Boot, id load.RowID) {
 	kept := b.stores[p][:0]
 	for _, m := range b.stores[p] {
-		if m.addr < addr || m.addr+m.size > addr+size {
+		if m.addr < addr || m.addr+m.size > addr+size && (size != 0 || m.addr != addr) { // no length: all that begins there
 			kept = append(kept, m)
 			continue
 		}

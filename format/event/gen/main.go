@@ -369,7 +369,11 @@ func lock() []byte {
 	for _, e := range event.Catalog {
 		fmt.Fprintf(&b, "event %d %s %s since %d\n", e.ID, e.Name, e.Family, e.Since)
 		for i, f := range e.Fields {
-			fmt.Fprintf(&b, "field %d.%d %s %s %s\n", e.ID, i, f.Name, ctypeNames[f.C], event.ColumnTable[f.Col].Name)
+			later := ""
+			if v := e.FieldSince(f.Name); v != e.Since {
+				later = fmt.Sprintf(" since %d", v)
+			}
+			fmt.Fprintf(&b, "field %d.%d %s %s %s%s\n", e.ID, i, f.Name, ctypeNames[f.C], event.ColumnTable[f.Col].Name, later)
 		}
 	}
 	return b.Bytes()
@@ -397,7 +401,11 @@ func docs() []byte {
 		p("### %s (%d)\n\n%s *%s, since version %d*\n", e.Name, e.ID, e.Doc, rings[e.Ring], e.Since)
 		p("| field | in filters | column | trust | meaning |\n|---|---|---|---|---|")
 		for _, f := range e.Fields {
-			p("| %s | `%s` | %s | %s | %s |", f.Name, f.Query, event.ColumnTable[f.Col].Name, f.Trust, f.Doc)
+			doc := f.Doc
+			if v := e.FieldSince(f.Name); v != e.Since {
+				doc += fmt.Sprintf(" (since version %d)", v)
+			}
+			p("| %s | `%s` | %s | %s | %s |", f.Name, f.Query, event.ColumnTable[f.Col].Name, f.Trust, doc)
 		}
 		p("")
 	}
