@@ -220,4 +220,36 @@ static __always_inline void hc_write_sock_row(struct seq_file *seq, struct sock 
 		bpf_seq_write(seq, name.b, n);
 }
 
+/* A unix socket got its other end: op is that of the catalogue, named the end with a name or NULL. */
+static __always_inline int hc_unix_conn(s64 ret, u32 op, struct inode *i, struct socket *so, struct sock *sk, struct sock *named)
+{
+	struct sock *peer = hc_unix_peer(sk);
+	struct hc_ev_unix_conn *e;
+	struct hc_buf *b;
+
+	if (hc_skip(HC_UNIX_CONN))
+		return 0;
+	b = hc_get_buf(HC_UNIX_CONN, sizeof(*e));
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	hc_zero(e);
+	hc_head(&e->h, HC_UNIX_CONN, 0, ret);
+	e->op = op;
+	e->family = AF_UNIX;
+	e->cookie = hc_sock_cookie(sk);
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	e->ino = BPF_CORE_READ(i, i_ino);
+	e->sock_type = BPF_CORE_READ(so, type);
+	if (peer) {
+		e->peer_ino = hc_sock_ino(peer);
+		e->peer_cookie = hc_sock_cookie(peer);
+	}
+	if (named)
+		hc_put_unix_name(b, &e->path, named);
+	hc_set_peer_process(e, sk);
+	hc_send(b, false, HC_UNIX_CONN);
+	return 0;
+}
+
 #endif

@@ -253,34 +253,8 @@ static __always_inline int denied(struct hc_sys_exit *ctx, struct hc_fd_sock *s,
  */
 static __always_inline int unix_connected(struct hc_sys_exit *ctx, struct hc_fd_sock *s)
 {
-	struct sock *sk = s->sk, *peer = hc_unix_peer(sk);
-	struct socket *so = s->so;
-	struct inode *i = s->inode;
-	struct hc_ev_unix_conn *e;
-	struct hc_buf *b;
-
-	if (hc_skip(HC_UNIX_CONN))
-		return 0;
-	b = hc_get_buf(HC_UNIX_CONN, sizeof(*e));
-	if (!b)
-		return 0;
-	e = (void *)b->data;
-	hc_zero(e);
-	hc_head(&e->h, HC_UNIX_CONN, 0, ctx->ret);
-	e->op = 1;
-	e->family = AF_UNIX;
-	e->cookie = hc_sock_cookie(sk);
-	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	e->ino = BPF_CORE_READ(i, i_ino);
-	e->sock_type = BPF_CORE_READ(so, type);
-	if (peer) { /* NULL: it was taken back (AF_UNSPEC), or the other end is gone already */
-		e->peer_ino = hc_sock_ino(peer);
-		e->peer_cookie = hc_sock_cookie(peer);
-		hc_put_unix_name(b, &e->path, peer);
-	}
-	hc_set_peer_process(e, sk);
-	hc_send(b, false, HC_UNIX_CONN);
-	return 0;
+	/* no peer: it was taken back (AF_UNSPEC), or the other end is gone already */
+	return hc_unix_conn(ctx->ret, 1, s->inode, s->so, s->sk, hc_unix_peer(s->sk));
 }
 
 /*

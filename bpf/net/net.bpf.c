@@ -257,32 +257,7 @@ int BPF_PROG(hc_tcp_state, struct sock *sk, int old, int state)
  */
 static __always_inline int unix_accepted(struct hc_sys_exit *ctx, struct inode *i, struct socket *so, struct sock *sk)
 {
-	struct sock *peer = hc_unix_peer(sk);
-	struct hc_ev_unix_conn *e;
-	struct hc_buf *b;
-
-	if (hc_skip(HC_UNIX_CONN))
-		return 0;
-	b = hc_get_buf(HC_UNIX_CONN, sizeof(*e));
-	if (!b)
-		return 0;
-	e = (void *)b->data;
-	hc_zero(e);
-	hc_head(&e->h, HC_UNIX_CONN, 0, ctx->ret);
-	e->op = 2;
-	e->family = AF_UNIX;
-	e->cookie = hc_sock_cookie(sk);
-	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	e->ino = BPF_CORE_READ(i, i_ino);
-	e->sock_type = BPF_CORE_READ(so, type);
-	if (peer) {
-		e->peer_ino = hc_sock_ino(peer);
-		e->peer_cookie = hc_sock_cookie(peer);
-	}
-	hc_put_unix_name(b, &e->path, sk); /* the listener's */
-	hc_set_peer_process(e, sk);
-	hc_send(b, false, HC_UNIX_CONN);
-	return 0;
+	return hc_unix_conn(ctx->ret, 2, i, so, sk, sk /* the listener's name */);
 }
 
 /*
