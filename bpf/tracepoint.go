@@ -34,7 +34,7 @@ func attachTracepoint(group, name string, prog *ebpf.Program) (io.Closer, *os.Fi
 	}
 	event := os.NewFile(uintptr(fd), group+":"+name)
 	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: prog, Attach: ebpf.AttachPerfEvent})
-	if errors.Is(err, ebpf.ErrNotSupported) {
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) { // before 5.15
 		event.Close()
 		old, err := link.Tracepoint(group, name, prog, nil)
 		return old, nil, err

@@ -47,6 +47,7 @@ func passedRow(t testing.TB, r *event.Row, fd int, path string, how uint32, via,
 }
 
 func TestDescriptorsOverAUnixSocket(t *testing.T) {
+	needs(t, "hc_recvmsg", "5.17")
 	fd, path := sized(t, 1, unix.O_RDONLY)
 	var pipe [2]int
 	must(t, unix.Pipe(pipe[:]))
@@ -110,6 +111,7 @@ type mmsg struct {
 }
 
 func TestDescriptorsInManyMessages(t *testing.T) {
+	needs(t, "hc_recvmsg", "5.17")
 	fd, path := sized(t, 1, unix.O_RDONLY)
 	p := pair(t, unix.SOCK_DGRAM)
 	const many = 3
@@ -164,6 +166,7 @@ func TestDescriptorsInManyMessages(t *testing.T) {
 
 // As many as one message can hold, behind another kind of control message.
 func TestManyDescriptorsInOneMessage(t *testing.T) {
+	needs(t, "hc_recvmsg", "5.17")
 	fd, _ := sized(t, 1, unix.O_RDONLY)
 	p := pair(t, unix.SOCK_STREAM)
 	fds := make([]int, 253)
@@ -177,6 +180,7 @@ func TestManyDescriptorsInOneMessage(t *testing.T) {
 }
 
 func TestMessagesWithoutDescriptorsMakeNoRows(t *testing.T) {
+	needs(t, "hc_recvmsg", "5.17")
 	p := pair(t, unix.SOCK_DGRAM)
 	l, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	must(t, err)

@@ -29,6 +29,22 @@ func attached(t testing.TB, name string) bool {
 	return false
 }
 
+// needs skips a test whose hook does not run on a kernel older than the version, and fails where it
+// should run.
+func needs(t testing.TB, hook, version string) {
+	t.Helper()
+	programs(t)
+	for _, o := range shared.probe.Outcomes() {
+		if o.Entry.Name != hook || o.Attached {
+			continue
+		}
+		if olderThan(t, version) {
+			t.Skipf("before %s %s does not run: %s", version, hook, o.Reason)
+		}
+		t.Fatalf("%s does not run: %s", hook, o.Reason)
+	}
+}
+
 // Names changed on a kernel whose functions can be watched from inside: every name is the
 // kernel's, and every object is there. Elsewhere the rows say that names are claimed.
 func TestNamesFromInside(t *testing.T) {
