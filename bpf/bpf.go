@@ -295,7 +295,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	quiet.Programs.LogDisabled = true // the verifier's log costs a second verification, and more as it grows
 	whole := cs.Copy()
 	for n := range whole.Programs {
-		if !able().loop && beyond[n] {
+		if tooMuch(n) {
 			delete(whole.Programs, n)
 		}
 	}
@@ -306,7 +306,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	for _, n := range names {
 		h := &Hook{Name: n, Section: cs.Programs[n].SectionName, set: s, spec: cs.Programs[n]}
 		switch {
-		case !able().loop && beyond[n]:
+		case tooMuch(n):
 			h.Err = fmt.Errorf("load: %w", errTooLarge)
 		case all != nil:
 			h.prog = all.DetachProgram(n)
@@ -408,6 +408,12 @@ func (h *Hook) Attach() error {
 
 func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 	kind, target, _ := strings.Cut(h.Section, "/")
+	switch kind {
+	case "fentry", "fexit", "kprobe", "kretprobe":
+		if splits()[target] {
+			return nil, nil, fmt.Errorf("the compiler has split %s: not all of its calls would be seen", target)
+		}
+	}
 	switch kind {
 	case "tp_btf", "fentry", "fexit":
 		l, err = link.AttachTracing(link.TracingOptions{Program: h.prog})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -90,6 +91,11 @@ func lengths() bool {
 // Before, it would take minutes to find out that they are too much.
 var beyond = map[string]bool{
 	"hc_recvmsg": true, "hc_recvmmsg": true, "hc_sendmsg": true, "hc_sendmmsg": true,
+}
+
+// tooMuch tells whether the program, or the one for 32-bit calls made from it, is one of them.
+func tooMuch(name string) bool {
+	return !able().loop && beyond[strings.Replace(name, "hc32_exit_", "hc_", 1)]
 }
 
 // adapt fits the programs and maps of an object to the running kernel.

@@ -3,9 +3,11 @@
 package bpf
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -131,6 +133,23 @@ const (
 	kprobes   = "lower_k"
 	standIns  = "old" // what only kernels before 5.12 need
 )
+
+// splits are the functions of which the compiler has made parts of its own: their callers can go to
+// a part and pass by who watches the whole.
+var splits = sync.OnceValue(func() map[string]bool {
+	out := map[string]bool{}
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return out
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, _, ok := strings.Cut(s.Text(), ".part."); ok {
+			out[name[strings.LastIndexByte(name, ' ')+1:]] = true
+		}
+	}
+	return out
+})
 
 // wantsKprobes tells whether a program inside a kernel function did not load as fentry, or is not
 // wanted so but as kprobe.

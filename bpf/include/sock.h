@@ -14,6 +14,19 @@
 #include "path.h"
 #include <bpf/bpf_endian.h>
 
+/* Tracing programs have locks since 5.11. Before, two that meet on one socket can mix what they
+ * write: an owner or a total that is wrong by one operation. */
+static __always_inline void hc_lock(struct bpf_spin_lock *l)
+{
+	if (!hc_old)
+		bpf_spin_lock(l);
+}
+static __always_inline void hc_unlock(struct bpf_spin_lock *l)
+{
+	if (!hc_old)
+		bpf_spin_unlock(l);
+}
+
 enum { HC_ROLE_CONNECTED = 1, HC_ROLE_ACCEPTED = 2, HC_ROLE_LISTENER = 3 };
 
 /* How the owner is known. A listener's storage is copied to the sockets it makes, so until a
@@ -176,14 +189,14 @@ static __always_inline void hc_head_sk(struct hc_hdr *h, struct hc_sk *s)
 	bool none = true;
 
 	if (s) {
-		bpf_spin_lock(&s->lock);
+		hc_lock(&s->lock);
 		if (s->own == HC_OWN_FACT || s->own == HC_OWN_GUESS) {
 			hc_head_owner(h, &s->o);
 			if (s->own == HC_OWN_GUESS)
 				h->flags |= HC_F_OWNER_GUESS;
 			none = false;
 		}
-		bpf_spin_unlock(&s->lock);
+		hc_unlock(&s->lock);
 	}
 	if (none)
 		h->flags |= HC_F_NO_OWNER;

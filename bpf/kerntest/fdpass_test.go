@@ -225,6 +225,7 @@ func init() {
 // Between processes that met by a listener each end knows the other, and a descriptor that is held
 // can be fetched back.
 func TestDescriptorsBetweenProcesses(t *testing.T) {
+	needs(t, "hc_recvmsg", "5.17")
 	fd, path := sized(t, 1, unix.O_RDONLY)
 	name := t.TempDir() + "/listener"
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name})

@@ -357,7 +357,7 @@ func TestNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := one(t, rows, typ(c.typ))
-			eq(t, "path", string(r.Path), c.path)
+			eqPath(t, r, c.path)
 			eq(t, "new path", string(r.Path2), c.path2)
 			eq(t, "flags", r.Op, c.op)
 			eq(t, "ret", r.Ret, 0)

@@ -45,6 +45,21 @@ func needs(t testing.TB, hook, version string) {
 	}
 }
 
+// eqPath asserts the path of a row. Before 6.1 no fentry program fits a function that takes a struct
+// by value, as the security hook of chown does: then the mount is not known, and the path, marked
+// as cut, ends at the root of its file system.
+func eqPath(t testing.TB, r *event.Row, want string) {
+	t.Helper()
+	if r.Type == event.Chown && fromInside(t, event.Chown) && !attached(t, "hc_l_in_security_path_chown") && olderThan(t, "6.1") {
+		eq(t, "mark: cut", r.Marks&3, 1)
+		if len(r.Path) == 0 || r.Path[0] == '/' || !strings.HasSuffix(want, string(r.Path)) {
+			t.Errorf("path %q is no tail of %q", r.Path, want)
+		}
+		return
+	}
+	eq(t, "path", string(r.Path), want)
+}
+
 // Names changed on a kernel whose functions can be watched from inside: every name is the
 // kernel's, and every object is there. Elsewhere the rows say that names are claimed.
 func TestNamesFromInside(t *testing.T) {
@@ -152,7 +167,7 @@ func TestNamesFromInside(t *testing.T) {
 			rows := locked(t, func() { st, err = c.do(t) })
 			must(t, err)
 			r := one(t, rows, typ(c.typ)) // one row, whichever tiers have a hook
-			eq(t, "path", string(r.Path), c.path)
+			eqPath(t, r, c.path)
 			eq(t, "new path", string(r.Path2), c.path2)
 			inside := fromInside(t, c.typ)
 			eq(t, "kernel's names", r.Flags&event.FlagKernelNames != 0, inside)

@@ -35,13 +35,13 @@ static __always_inline struct hc_sk *stamp(struct sock *sk, u32 role, u32 type)
 	}
 	hc_owner_of(&o, hc_current());
 	u64 now = bpf_ktime_get_boot_ns();
-	bpf_spin_lock(&s->lock);
+	hc_lock(&s->lock);
 	s->o = o;
 	s->own = self ? HC_OWN_SELF : HC_OWN_FACT;
 	s->role = role;
 	s->t0 = now;
 	__builtin_memset(s->user, 0, sizeof(s->user));
-	bpf_spin_unlock(&s->lock);
+	hc_unlock(&s->lock);
 	return s;
 }
 
@@ -127,7 +127,7 @@ static __always_inline int established(struct sock *sk, int old)
 		}
 	}
 	u64 now = bpf_ktime_get_boot_ns();
-	bpf_spin_lock(&s->lock);
+	hc_lock(&s->lock);
 	if (s->role != HC_ROLE_ACCEPTED) { /* fast open: accepted and used already */
 		s->role = HC_ROLE_ACCEPTED;
 		s->t0 = now;
@@ -135,7 +135,7 @@ static __always_inline int established(struct sock *sk, int old)
 			s->own = HC_OWN_GUESS; /* copied from the listener */
 		__builtin_memset(s->user, 0, sizeof(s->user));
 	}
-	bpf_spin_unlock(&s->lock);
+	hc_unlock(&s->lock);
 	return 0;
 }
 
@@ -149,12 +149,12 @@ static __always_inline int leaving(struct sock *sk)
 	if (!s || s->own >= HC_OWN_FACT || HC_T(t, flags) & PF_KTHREAD || HC_T(t, tgid) == hc_self)
 		return 0;
 	hc_owner_of(&o, t);
-	bpf_spin_lock(&s->lock);
+	hc_lock(&s->lock);
 	if (s->own < HC_OWN_FACT) {
 		s->own = HC_OWN_FACT;
 		s->o = o;
 	}
-	bpf_spin_unlock(&s->lock);
+	hc_unlock(&s->lock);
 	return 0;
 }
 
@@ -426,18 +426,18 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 		hc_count(HC_BUSY, HC_SOCK);
 		return 0;
 	}
-	bpf_spin_lock(&s->lock);
+	hc_lock(&s->lock);
 	first = first_use(s, pid, pstart, image, dir);
 	adopt = s->own < HC_OWN_FACT;
-	bpf_spin_unlock(&s->lock);
+	hc_unlock(&s->lock);
 	if (adopt) {
 		hc_owner_of(&o, t);
-		bpf_spin_lock(&s->lock);
+		hc_lock(&s->lock);
 		if (s->own < HC_OWN_FACT) {
 			s->own = HC_OWN_FACT;
 			s->o = o;
 		}
-		bpf_spin_unlock(&s->lock);
+		hc_unlock(&s->lock);
 	}
 	if (!first)
 		return 0;
@@ -451,11 +451,11 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 	} else if (unix_row(sk, dir, ret)) {
 		return 0;
 	}
-	bpf_spin_lock(&s->lock); /* tell it at the next use */
+	hc_lock(&s->lock); /* tell it at the next use */
 	for (int i = 0; i < HC_USERS; i++)
 		if (s->user[i].pid == pid && s->user[i].pstart == pstart)
 			s->user[i].told &= ~dir;
-	bpf_spin_unlock(&s->lock);
+	hc_unlock(&s->lock);
 	return 0;
 }
 
@@ -603,17 +603,17 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
 	hc_owner_of(&o, t);
 	e = total_row();
 	if (!e) {
-		bpf_spin_lock(&u->lock);
+		hc_lock(&u->lock);
 		place_flow(u, NULL, &o, peer, dir, n, now, &first, &evict);
-		bpf_spin_unlock(&u->lock);
+		hc_unlock(&u->lock);
 		if (evict)
 			lose_total();
 		return first;
 	}
 	hc_zero(e);
-	bpf_spin_lock(&u->lock);
+	hc_lock(&u->lock);
 	place_flow(u, e, &o, peer, dir, n, now, &first, &evict);
-	bpf_spin_unlock(&u->lock);
+	hc_unlock(&u->lock);
 	send_total(e, evict);
 	return first;
 }
@@ -645,7 +645,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 	}
 	connected_peer(&peer, sk);
 	now = bpf_ktime_get_boot_ns();
-	bpf_spin_lock(&u->lock);
+	hc_lock(&u->lock);
 	for (int i = 0; i < HC_PEERS; i++) {
 		struct hc_peer *x = &u->peer[i];
 
@@ -667,7 +667,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 		if (tick)
 			f->sent = now;
 	}
-	bpf_spin_unlock(&u->lock);
+	hc_unlock(&u->lock);
 	if (ret < 0)
 		return 0;
 	if (!f)
@@ -676,7 +676,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 		total = total_row();
 		if (total) {
 			hc_zero(total);
-			bpf_spin_lock(&u->lock);
+			hc_lock(&u->lock);
 			f = find_flow(u, pid, pstart, image, &peer);
 			if (f) {
 				hc_flow_fill(total, u, f, HC_FLOW_TICK);
@@ -684,7 +684,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 			} else {
 				tick = false;
 			}
-			bpf_spin_unlock(&u->lock);
+			hc_unlock(&u->lock);
 			send_total(total, tick);
 		} else {
 			lose_total();
@@ -694,11 +694,11 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 		return 0;
 	e = sock_row(sk, dir, ret);
 	if (!e) {
-		bpf_spin_lock(&u->lock);
+		hc_lock(&u->lock);
 		f = find_flow(u, pid, pstart, image, &peer);
 		if (f)
 			f->told &= ~dir;
-		bpf_spin_unlock(&u->lock);
+		hc_unlock(&u->lock);
 		return 0;
 	}
 	hc_set_tuple(e, sk, HC_DIRECT);
@@ -862,7 +862,7 @@ static __always_inline int note_peer(struct bpf_sock_addr *ctx, bool v6, u32 dir
 		hc_count(HC_MAP_FULL, HC_SOCK_TOTAL);
 		return 1;
 	}
-	bpf_spin_lock(&u->lock);
+	hc_lock(&u->lock);
 	for (int i = 0; i < HC_PEERS; i++) {
 		struct hc_peer *x = &u->peer[i];
 
@@ -881,7 +881,7 @@ static __always_inline int note_peer(struct bpf_sock_addr *ctx, bool v6, u32 dir
 	p->addr[1] = addr[1];
 	p->port = port;
 	p->family = family;
-	bpf_spin_unlock(&u->lock);
+	hc_unlock(&u->lock);
 	if (lost) /* more threads at once on one socket than we have places: one flow lacks its peer */
 		hc_count(HC_MAP_FULL, HC_SOCK_TOTAL);
 	return 1;
@@ -939,12 +939,12 @@ int hc_sock_release(struct bpf_sock *ctx)
 			continue;
 		}
 		hc_zero(e);
-		bpf_spin_lock(&u->lock);
+		hc_lock(&u->lock);
 		pending = hc_flow_pending(f); /* a sweep may have told it just now */
 		if (pending)
 			hc_flow_fill(e, u, f, HC_FLOW_CLOSE);
 		f->told_ops = f->ops_in + f->ops_out;
-		bpf_spin_unlock(&u->lock);
+		hc_unlock(&u->lock);
 		send_total(e, pending);
 	}
 	return 1;

@@ -304,14 +304,14 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 			hc_count(HC_MAP_FULL, HC_FILE);
 		} else if (s->own < HC_OWN_FACT) {
 			hc_owner_of(&own, t);
-			bpf_spin_lock(&s->lock);
+			hc_lock(&s->lock);
 			if (s->own < HC_OWN_FACT) {
 				s->own = HC_OWN_FACT;
 				s->o = own;
 				if (listener)
 					s->role = HC_ROLE_LISTENER;
 			}
-			bpf_spin_unlock(&s->lock);
+			hc_unlock(&s->lock);
 		}
 	} else if (proto != IPPROTO_UDP) {
 		return 0;
@@ -376,13 +376,13 @@ int hc_iter_udp_total(struct bpf_iter__bpf_sk_storage_map *ctx)
 		bool pending;
 
 		__builtin_memset(&r, 0, sizeof(r));
-		bpf_spin_lock(&u->lock);
+		hc_lock(&u->lock);
 		pending = hc_flow_pending(f);
 		if (pending) {
 			hc_flow_fill(&r.e, u, f, HC_FLOW_SWEEP);
 			told[i] = f->ops_in + f->ops_out;
 		}
-		bpf_spin_unlock(&u->lock);
+		hc_unlock(&u->lock);
 		if (!pending)
 			continue;
 		r.e.h.type = HC_SOCK_TOTAL;
@@ -391,7 +391,7 @@ int hc_iter_udp_total(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (write_row(ctx->meta->seq, &r))
 			return 0;
 	}
-	bpf_spin_lock(&u->lock);
+	hc_lock(&u->lock);
 	for (int i = 0; i < HC_FLOWS; i++) {
 		struct hc_flow *f = &u->flow[i];
 
@@ -399,7 +399,7 @@ int hc_iter_udp_total(struct bpf_iter__bpf_sk_storage_map *ctx)
 		if (told[i] && f->t0 < now && f->ops_in + f->ops_out >= told[i] && f->told_ops < told[i])
 			f->told_ops = told[i];
 	}
-	bpf_spin_unlock(&u->lock);
+	hc_unlock(&u->lock);
 	return 0;
 }
 
