@@ -97,7 +97,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 .PHONY: vmtest
 vmtest: ## kernel tests on stock Debian kernels in QEMU and here, and the table of them (root, Debian, hours of emulation)
 	bpf/kerntest/vm/run.sh $(KERNELS)
-	{ echo "kernel $$(uname -r)"; $(GO) test -count=1 -v ./bpf/kerntest; } >$(VMLOGS)/native.log || { tail -30 $(VMLOGS)/native.log; exit 1; }
+	{ echo "kernel $$(uname -r | cut -d. -f1,2)-native"; $(GO) test -count=1 -v ./bpf/kerntest; } >$(VMLOGS)/native.log || { tail -30 $(VMLOGS)/native.log; exit 1; }
 	$(GO) run ./recorder/probe/kernels $(KERNELS:%=$(VMLOGS)/%.log) $(VMLOGS)/native.log >bpf/docs/kernels.md.new
 	mv bpf/docs/kernels.md.new bpf/docs/kernels.md
 

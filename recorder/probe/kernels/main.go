@@ -148,7 +148,7 @@ func (k *kernel) cell(name string) string {
 	}
 	switch {
 	case tier == "" && lost == 0:
-		return ""
+		return "–"
 	case tier == "":
 		return "not told"
 	case lost > 0:
@@ -165,7 +165,8 @@ Written by `+"`make vmtest`"+` from what the kernel tests found on each kernel: 
 A hook is tried on the running kernel and taken when it loads and attaches; nothing goes by version. Tier T is tracepoints,
 iterators and cgroup hooks; tier L is fentry and fexit inside the kernel's functions, tier K the same programs as kprobes, for
 kernels where fentry does not load. An event has one shape in every tier. Where tier L or K tells it, names and objects are
-the kernel's and the row says so (flag kernel_names); tier T then tells only what is refused before the function is reached.
+the kernel's and the row says so (flag kernel_names); tier T then tells only what is refused before the function is reached. "–" is an event that the kernel is built without. Of
+5.10, 6.1, 6.12 and the newest of sid, the stock Debian kernels that `+"`make vmtest`"+` knows, those without a column were not run.
 
 `)
 	fmt.Fprint(w, "| event |")
