@@ -263,7 +263,7 @@ func TestKprobes(t *testing.T) {
 	p.Attach()
 	defer p.Detach()
 	for _, o := range p.Outcomes() {
-		if o.Tier == bpf.Kprobes && !o.Attached && o.Why != probe.NotHere {
+		if o.Tier == bpf.Kprobes && !o.Attached && o.Why != probe.NotHere && !strings.Contains(o.Reason, "has split") {
 			t.Errorf("%s: %s", o.Entry.Name, o.Reason)
 		}
 		if o.Entry.Name == "hc_setresgid" && o.Attached {
@@ -275,7 +275,7 @@ func TestKprobes(t *testing.T) {
 		tier, _ := p.Tier(1 << e)
 		eq(t, e.String(), tier, bpf.Kprobes)
 	}
-	for _, e := range []event.Type{event.Unlink, event.Rename, event.Link, event.Symlink, event.Mkdir, event.Chmod, event.CredChange} {
+	for _, e := range []event.Type{event.Rename, event.Link, event.Symlink, event.Mkdir, event.Chmod, event.CredChange} {
 		eqTier(e)
 	}
 	dir := t.TempDir()
@@ -303,7 +303,9 @@ func TestKprobes(t *testing.T) {
 		eq(t, "object", r.Ino, a.Ino)
 		r = one(t, do(func() { unix.Unlink("b") }), typ(event.Unlink))
 		eq(t, "path", string(r.Path), j("b"))
-		eq(t, "object", r.Ino, a.Ino)
+		if tier, _ := p.Tier(1 << event.Unlink); tier == bpf.Kprobes { // the compiler may have split the function
+			eq(t, "object", r.Ino, a.Ino)
+		}
 		eq(t, "result", r.Ret, 0)
 		r = one(t, do(func() { unix.Mkdir("d", 0o750) }), typ(event.Mkdir))
 		eq(t, "object", r.Ino, statOf(t, "d").Ino)

@@ -411,8 +411,8 @@ static __always_inline int unix_row(struct sock *sk, u32 dir, int ret)
 /* TCP and unix: one row per process, socket and direction. */
 static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool tcp)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	u32 pid = t->tgid, image = (u32)t->self_exec_id;
+	struct task_struct *t = hc_current();
+	u32 pid = HC_T(t, tgid), image = (u32)HC_T(t, self_exec_id);
 	u64 pstart = hc_pstart(t);
 	struct hc_ev_sock *e;
 	struct hc_owner o;
@@ -625,8 +625,8 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
  */
 static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	u32 pid = t->tgid, image = (u32)t->self_exec_id, tid = t->pid;
+	struct task_struct *t = hc_current();
+	u32 pid = HC_T(t, tgid), image = (u32)HC_T(t, self_exec_id), tid = HC_T(t, pid);
 	u64 pstart = hc_pstart(t), now;
 	struct hc_ev_sock_total *total;
 	struct hc_ev_sock *e;

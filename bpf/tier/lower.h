@@ -103,6 +103,7 @@ struct lower_call {
 	struct hc_obj o, over;
 	u32 kind, depth, nlink, flags;
 	u32 valid, uid, gid, mode;
+	s32 nr; /* the system call that the mount is of */
 	s64 size;
 	char name[NAME_MAX_], name2[NAME_MAX_];
 };
@@ -192,6 +193,7 @@ static __always_inline int note_mount(const struct path *p)
 	c = call_of(true);
 	if (c && (!c->kind || bpf_ktime_get_boot_ns() - c->since > LOWER_STALE)) {
 		c->kind = 0;
+		c->nr = call_nr();
 		c->mnt = (u64)BPF_CORE_READ(p, mnt);
 	}
 	return 0;
@@ -223,7 +225,7 @@ static __always_inline struct lower_call *begin(u32 kind, u32 type, u64 d, u64 d
 		return NULL;
 	}
 	mnt = (void *)c->mnt; /* outside of BPF_CORE_READ, which would relocate our own struct */
-	if (mnt && BPF_CORE_READ(mnt, mnt_sb) != BPF_CORE_READ((struct dentry *)d, d_sb))
+	if (mnt && (c->nr != call_nr() || BPF_CORE_READ(mnt, mnt_sb) != BPF_CORE_READ((struct dentry *)d, d_sb)))
 		c->mnt = 0; /* of a call that was refused before this one */
 	c->since = now;
 	c->kind = kind;
@@ -369,8 +371,10 @@ IN(security_file_truncate)
 	if (hc_outside() || of_uring())
 		return 0;
 	c = call_of(true);
-	if (c && !c->kind)
+	if (c && !c->kind) {
+		c->nr = call_nr();
 		c->mnt = (u64)p.mnt;
+	}
 	return 0;
 }
 
