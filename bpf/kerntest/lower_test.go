@@ -255,7 +255,7 @@ func TestKprobes(t *testing.T) {
 	programs(t)
 	set, err := bpf.Load(bpf.Options{Self: bpf.NoSelf, BulkBytes: 1 << 20, CriticalBytes: 1 << 20,
 		Leave: func(n string) bool {
-			return !strings.HasPrefix(n, "hc_k_") && n != "hc_unlink" && n != "hc_rename" && n != "hc_setresgid" && n != "hc_enter_setresgid" && n != "hc_exec"
+			return !strings.HasPrefix(n, "hc_k_") && n != "hc_unlinkat" && n != "hc_rename" && n != "hc_setresgid" && n != "hc_enter_setresgid" && n != "hc_exec"
 		}})
 	must(t, err)
 	defer set.Close()
