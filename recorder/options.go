@@ -84,6 +84,9 @@ func (o Options) complete() (Options, error) {
 	if !probe.Profile(o.Profile).Known() {
 		return bad("profile %q is unknown: use minimal, standard or forensic", o.Profile)
 	}
+	if t, e := o.choice().Idle(); e != nil {
+		return bad("no hook can be left out for %s alone: %s tells %s; name them all", t, e.Name, e.Tells())
+	}
 	if o.Duration < 0 || o.Grace < 0 || o.Linger < 0 || o.Sweep < 0 {
 		return bad("a duration must not be negative")
 	}

@@ -658,7 +658,7 @@ func TestKilledRecorderLeavesAStore(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []Options{{Profile: "everything"}, {Duration: -1}, {RingBytes: -5}, {CriticalBytes: 2 << 30}, {Command: []string{""}}} {
+	for _, o := range []Options{{Profile: "everything"}, {Duration: -1}, {RingBytes: -5}, {CriticalBytes: 2 << 30}, {Command: []string{""}}, {Without: []event.Type{event.Connect}}} {
 		_, err := Run(context.Background(), o)
 		if !errors.Is(err, ErrOptions) {
 			t.Errorf("%+v: %v", o, err)

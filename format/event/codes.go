@@ -1,10 +1,22 @@
 package event
 
+// Why a hook does not run: the values of coverage.why.
+const (
+	WhyRuns    = iota // it does
+	WhyRefused        // refused by the kernel
+	WhyProfile        // left out by the profile
+	WhyAsked          // left out when asked
+	WhyNothing        // this kernel has nothing for it to see
+	WhyBlind          // no hook of this version sees it
+	WhyTier           // told by a hook of another tier
+)
+
 // Codes names the values of small codes, by the field's name in the filter language; the value is
 // the place in the list, and empty places have no name.
 var Codes = map[string][]string{
-	"session.op": {1: "setsid", 2: "setpgid", 3: "subreaper_set", 4: "subreaper_cleared"},
-	"ns.type":    {1: "mnt", 2: "pid", 3: "net", 4: "user", 5: "uts", 6: "ipc", 7: "cgroup", 8: "time"},
+	"coverage.why": {"runs", "refused", "profile", "asked", "nothing", "blind", "tier"},
+	"session.op":   {1: "setsid", 2: "setpgid", 3: "subreaper_set", 4: "subreaper_cleared"},
+	"ns.type":      {1: "mnt", 2: "pid", 3: "net", 4: "user", 5: "uts", 6: "ipc", 7: "cgroup", 8: "time"},
 	"access.op": {1: "ptrace", 2: "process_vm_readv", 3: "process_vm_writev", 4: "mem_read", 5: "mem_write", 6: "pidfd_getfd",
 		7: "process_madvise", 8: "pidfd_open", 9: "kcmp"},
 	"mismatch.kind": {1: "name", 2: "changed", 3: "address", 4: "program"},

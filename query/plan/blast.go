@@ -184,7 +184,7 @@ func (b *blast) follow(e *graph.Edge, near, far graph.Node) bool {
 		return true
 	}
 	switch e.Verb {
-	case graph.Fork, graph.Exec, graph.Map:
+	case graph.Fork, graph.Exec, graph.Map, graph.Inject:
 		return true
 	}
 	if b.above[p] {

@@ -41,6 +41,34 @@ type Choice struct {
 // Leaves tells whether the choice does without the program.
 func (c Choice) Leaves(name string) bool { return c.Profile.Leaves(name) || c.unwanted(Lookup(name)) }
 
+// Idle returns an event of Without that leaves no hook out, and a hook that tells others too, nil
+// when each of them leaves some out.
+func (c Choice) Idle() (event.Type, *Entry) {
+next:
+	for t := range event.Type(event.MaxType) {
+		if c.Without>>t&1 == 0 {
+			continue
+		}
+		var kept *Entry
+		for i := range Table {
+			e := &Table[i]
+			if e.Bits()>>t&1 == 0 {
+				continue
+			}
+			if c.unwanted(e) {
+				continue next
+			}
+			if kept == nil {
+				kept = e
+			}
+		}
+		if kept != nil {
+			return t, kept
+		}
+	}
+	return 0, nil
+}
+
 func (c Choice) unwanted(e *Entry) bool { return e != nil && e.Bits()&^c.Without == 0 }
 
 // Probe is the hooks of a recording.
@@ -220,13 +248,13 @@ type Outcome struct {
 type Why int64
 
 const (
-	Runs      Why = iota // it is
-	Refused              // by the kernel
-	ByProfile            // left out by the profile
-	ByChoice             // left out when asked
-	NotHere              // this kernel has nothing for it to see
-	NoHook               // a blind spot
-	OtherTier            // a hook of another tier tells what it would
+	Runs      Why = event.WhyRuns    // it is
+	Refused   Why = event.WhyRefused // by the kernel
+	ByProfile Why = event.WhyProfile // left out by the profile
+	ByChoice  Why = event.WhyAsked   // left out when asked
+	NotHere   Why = event.WhyNothing // this kernel has nothing for it to see
+	NoHook    Why = event.WhyBlind   // a blind spot
+	OtherTier Why = event.WhyTier    // a hook of another tier tells what it would
 )
 
 func (pl *place) why() Why {
@@ -301,7 +329,7 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 	}
 	for _, o := range p.Outcomes() {
 		if o.Attached {
-			detail := "feeds " + list(o.Entry.Feeds)
+			detail := "feeds " + o.Entry.Tells()
 			if w := p.worth(o); w != "" {
 				detail += "; " + w
 			}
@@ -317,14 +345,6 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 		add(&Blind[i], NoHook, 0, "no hook in this version; not seen: "+Blind[i].Without)
 	}
 	return rows
-}
-
-func list(t []event.Type) string {
-	var s []string
-	for _, t := range t {
-		s = append(s, t.String())
-	}
-	return strings.Join(s, ", ")
 }
 
 // short is the first line of an error, of bounded length: the verifier writes pages.

@@ -1,6 +1,10 @@
 package probe
 
-import "hindcast/format/event"
+import (
+	"strings"
+
+	"hindcast/format/event"
+)
 
 // Entry describes a hook.
 type Entry struct {
@@ -176,6 +180,15 @@ func Lookup(name string) *Entry {
 		}
 	}
 	return nil
+}
+
+// Tells names the events the hook feeds.
+func (e *Entry) Tells() string {
+	var s []string
+	for _, t := range e.Feeds {
+		s = append(s, t.String())
+	}
+	return strings.Join(s, ", ")
 }
 
 // Bits is the set of the events the hook feeds.

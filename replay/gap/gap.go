@@ -110,11 +110,11 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			s.fed |= uint64(r.N2)
 			return
 		}
-		if r.N3 == nothingHere || r.N3 == otherTier {
+		if r.N3 == event.WhyNothing || r.N3 == event.WhyTier {
 			return // nothing is hidden by that
 		}
 		s.unfed |= uint64(r.N2)
-		if r.N3 == refusedByKernel || r.N3 == leftOut {
+		if r.N3 == event.WhyRefused || r.N3 == event.WhyAsked {
 			if s.refused == nil {
 				s.refused = map[string]uint64{}
 			}
@@ -239,14 +239,6 @@ func (s *Set) For(from, to clock.Boot, events uint64) []Hole {
 // Unobservable returns those of the events that nothing could have told: every hook that tells
 // them was refused or left out. That no row speaks of them says nothing.
 func (s *Set) Unobservable(events uint64) uint64 { return events & s.unfed &^ s.fed }
-
-// Why a hook is not attached, as coverage rows have it.
-const (
-	refusedByKernel = 1
-	leftOut         = 3
-	nothingHere     = 4
-	otherTier       = 6
-)
 
 // Refused returns the hooks, sorted, that would have told one of the events and were refused or
 // left out when asked: an answer drawn from the others is not whole.

@@ -53,6 +53,7 @@ type pairKey struct {
 // mapping is a running Store edge and where it lies in its process.
 type mapping struct {
 	edge       uint32
+	object     state.FileID
 	addr, size uint64
 }
 
@@ -88,6 +89,9 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 		b.orderly = true
 	}
 	if r.Flags&event.FlagSnapshot != 0 {
+		if r.Type == event.MmapWrite && s.Actor != state.None && s.Object != state.None {
+			b.store(Edge{T0: r.TS, T1: r.TS, Name: s.Path, TID: r.TID}, s.Actor, s.Object, uint64(r.N2), uint64(r.N3), id)
+		}
 		return
 	}
 	if r.Flags&event.FlagFailed != 0 || r.Type == event.OpenFailed || r.Type == event.ExecFailed || r.Type == event.ConnectDenied ||
@@ -135,6 +139,9 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 			e := point
 			e.Verb, e.To = Fork, tag(Process, int32(s.Other))
 			b.add(e, id)
+			for _, m := range b.stores[s.Actor] { // a child has its creator's mappings
+				b.store(Edge{T0: r.TS, T1: r.TS, Name: b.edges[m.edge].Name, TID: r.OTID, Flags: Inferred}, s.Other, m.object, m.addr, m.size, id)
+			}
 		}
 	case event.Exec:
 		b.unmap(s.Actor, 0, 1<<63, r.TS, id)
@@ -171,9 +178,8 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 	case event.MmapExec:
 		from(Map, s.Object)
 	case event.MmapWrite:
-		if e := to(Store, s.Object); e != nil {
-			e.Flags |= OpenEnd
-			b.stores[s.Actor] = append(b.stores[s.Actor], mapping{uint32(len(b.edges) - 1), uint64(r.N2), uint64(r.N3)})
+		if s.Object != state.None {
+			b.store(point, s.Actor, s.Object, uint64(r.N2), uint64(r.N3), id)
 		}
 	case event.Unmap:
 		b.unmap(s.Actor, uint64(r.N2), uint64(r.N3), r.TS, id)
@@ -258,6 +264,19 @@ func (b *Builder) Apply(r *event.Row, id load.RowID, s state.Seen) {
 
 // fdSent in an fd_passed row: told by the sender; the receiver's row makes the edge.
 const fdSent = 2
+
+// store begins a Store edge of a process, unless that mapping is known: the state that a segment
+// opens with tells it again.
+func (b *Builder) store(e Edge, p state.ProcID, f state.FileID, addr, size uint64, id load.RowID) {
+	for _, m := range b.stores[p] {
+		if m.object == f && m.addr == addr && m.size == size {
+			return
+		}
+	}
+	e.Verb, e.From, e.To = Store, tag(Process, int32(p)), tag(File, int32(f))
+	e.Flags |= OpenEnd
+	b.stores[p] = append(b.stores[p], mapping{b.add(e, id), f, addr, size})
+}
 
 // unmap ends the mappings that lie wholly in a range; of one that is cut the rest goes on.
 func (b *Builder) unmap(p state.ProcID, addr, size uint64, at clock.Boot, id load.RowID) {
