@@ -174,6 +174,9 @@ func TestAttributes(t *testing.T) {
 	must(t, err)
 	defer unix.Close(fd)
 	if err := unix.Fsetxattr(fd, "trusted.try", []byte("x"), 0); err != nil {
+		if err != unix.EOPNOTSUPP {
+			t.Fatal(err)
+		}
 		t.Skipf("the file system of the temporary directory has no extended attributes: %v", err)
 	}
 	rel, empty, name := cstring("f"), cstring(""), cstring("trusted.at")

@@ -228,9 +228,7 @@ func TestNamesFromInside(t *testing.T) {
 
 	t.Run("through another mount", func(t *testing.T) {
 		must(t, os.Mkdir("mount", 0o700))
-		if err := unix.Mount("tmpfs", "mount", "tmpfs", 0, ""); err != nil {
-			t.Skipf("cannot mount: %v", err)
-		}
+		must(t, unix.Mount("tmpfs", "mount", "tmpfs", 0, ""))
 		defer unix.Unmount("mount", unix.MNT_DETACH)
 		must(t, os.MkdirAll("mount/a/b", 0o700))
 		file("mount/a/b/f", 1)
