@@ -26,7 +26,7 @@ func setPlaces(cs *ebpf.CollectionSpec) error {
 		}
 		if kernel == nil {
 			var err error
-			if kernel, err = btf.LoadKernelSpec(); err != nil {
+			if kernel, err = kernelTypes(); err != nil {
 				return fmt.Errorf("%w: %w", ErrNoBTF, err)
 			}
 		}

@@ -45,13 +45,14 @@ type books struct {
 	slot uint32 // the entry they were read from
 }
 
-// booksSize is room for the books: mostly the counters of each cpu.
+// booksSize is room for the books: the counters of each cpu, and what each cgroup was refused, of
+// which the kernel half keeps 8192.
 func booksSize() int {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		cpus = 1
 	}
-	return 64<<10 + cpus*8<<10
+	return 64<<10 + cpus*8<<10 + 8192*32
 }
 
 func encodeBooks(b *books) ([]byte, error) {

@@ -133,7 +133,7 @@ func (s *session) takeOver(dir string) error {
 		return err
 	}
 	s.set = set
-	if err := s.openRings(m.Critical, m.Bulk); err != nil {
+	if err := s.openRings(int(set.Critical.MaxEntries()), int(set.Bulk.MaxEntries())); err != nil {
 		return err
 	}
 	newer, older, err := readBooks(set.Books)
@@ -353,7 +353,11 @@ func (s *session) guard() {
 		case <-t.C:
 		}
 		begun := boot()
-		for _, d := range s.set.Inspect() {
+		found := s.set.Inspect()
+		if len(found) > 0 {
+			_ = s.set.MarkOwn() // what was attached anew has other ids
+		}
+		for _, d := range found {
 			now := boot()
 			detail := fmt.Sprintf("%s; last seen in order at %s", d.What, seconds(good))
 			if d.Mended {

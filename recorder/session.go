@@ -196,7 +196,7 @@ func (s *session) read(now clock.Boot) (health.Reading, batch.Progress) {
 func (s *session) books(now clock.Boot) batch.Progress {
 	r, p := s.read(now)
 	r.Bulk, r.Critical = s.collector.Bulk().Seq.Holes(), s.collector.Critical().Seq.Holes()
-	s.collector.Room(4096) // what the ledger takes for told is in the same batch as the rows
+	s.collector.Room(4096 + len(r.Refused)) // what the ledger takes for told is in the same batch as the rows
 	for _, row := range s.ledger.Update(r) {
 		s.collector.Row(row)
 	}

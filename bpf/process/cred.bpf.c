@@ -71,7 +71,10 @@ static __always_inline int leave(struct hc_sys_exit *ctx, bool ns, u64 flags)
 		return 0;
 	was = *p;
 	bpf_map_delete_elem(&hc_cred_was, &tid);
-	if (hc_cred_id(HC_T(t, cred)) != was.cred && !hc_is_lower(HC_CRED_CHANGE))
+	u32 is = hc_cred_id(HC_T(t, cred));
+
+	/* 0: there is no room for another set, and so no telling whether it is the same */
+	if ((!is || is != was.cred) && !hc_is_lower(HC_CRED_CHANGE))
 		changed(was.cred, ctx->nr, ctx->ret);
 	if (ns) {
 		struct hc_ns now = {};

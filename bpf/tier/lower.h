@@ -695,7 +695,7 @@ IN(commit_creds)
 		return 0;
 	was = hc_cred_id(BPF_CORE_READ(t, cred));
 	is = hc_cred_id(now);
-	if (was == is)
+	if (is && was == is)
 		return 0;
 	e = hc_reserve_in(hc_crit, HC_CRED_CHANGE, sizeof(*e));
 	if (!e) {
