@@ -213,12 +213,14 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 	if m := cs.Maps["hc_crit"]; m != nil {
 		m.MaxEntries = uint32(crit)
 	}
-	if m := cs.Maps["hc_scratch"]; m != nil {
-		cpus, err := ebpf.PossibleCPU()
-		if err != nil {
-			return fmt.Errorf("count cpus: %w", err)
+	for m, spare := range map[string]uint32{"hc_scratch": 0, "hc_own_scratch": 3} { // HC_SPARE
+		if m := cs.Maps[m]; m != nil {
+			cpus, err := ebpf.PossibleCPU()
+			if err != nil {
+				return fmt.Errorf("count cpus: %w", err)
+			}
+			m.MaxEntries = uint32(cpus) + spare
 		}
-		m.MaxEntries = uint32(cpus)
 	}
 	normal, important, share := o.quota(bulk)
 	for k, v := range map[string]any{"hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {

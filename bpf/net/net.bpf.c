@@ -4,6 +4,7 @@
  * and receives return. Nothing here runs per packet, and no byte of TCP is counted by us: the
  * kernel's own totals are read once, when the connection ends.
  */
+#include "../include/preempt.h"
 #include "../include/unix.h"
 #include <bpf/bpf_tracing.h>
 
@@ -381,12 +382,13 @@ static __always_inline struct hc_ev_sock *sock_row(struct sock *sk, u32 dir, int
 }
 
 /* The same for a unix socket, with what is known of the other end. A datagram socket that is not
- * connected has none: to whom it sends is in the call alone. */
+ * connected has none: to whom it sends is in the call alone. Before 6.3 it is told from inside a
+ * function, where programs may be preempted. */
 static __always_inline int unix_row(struct sock *sk, u32 dir, int ret)
 {
 	struct sock *peer = hc_unix_peer(sk);
 	struct hc_ev_sock *e;
-	struct hc_buf *b = hc_get_buf(HC_SOCK, sizeof(*e));
+	struct hc_buf *b = hc_get_own_buf(HC_SOCK, sizeof(*e));
 
 	if (!b)
 		return 0;

@@ -19,6 +19,7 @@
  */
 #include "../include/lower.h"
 #include "../include/path.h"
+#include "../include/preempt.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -40,6 +41,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #ifdef LOWER_K
 #define IN(f) SEC("kprobe/" #f) int hc_k_in_##f(u64 *ctx)
 #define OUT(f) SEC("kretprobe/" #f) int hc_k_out_##f(u64 *ctx)
+#define get_buf hc_get_buf /* kprobes run with preemption off */
 #if defined(__TARGET_ARCH_x86) /* struct pt_regs: di, si, dx, cx, r8, r9; ax */
 #define ARG(n) PICK_(n, 112, 104, 96, 88, 72, 64)
 #define RET(f) ({ s64 v_; LOAD_(v_, 80); v_; })
@@ -50,6 +52,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #else
 #define IN(f) SEC("fentry/" #f) int hc_l_in_##f(u64 *ctx)
 #define OUT(f) SEC("fexit/" #f) int hc_l_out_##f(u64 *ctx)
+#define get_buf hc_get_own_buf
 #define ARG(n) PICK_(n, 0, 8, 16, 24, 32, 40)
 #define RET(f) ((s64)PICK_(hc_args_##f - 1, 8, 16, 24, 32, 40, 48)) /* behind the last argument */
 #endif
@@ -330,7 +333,7 @@ static __always_inline void put_name(struct hc_buf *b, struct hc_var *v, const c
 		forget();                                                          \
 		return 0;                                                          \
 	}                                                                          \
-	b = hc_get_buf(TYPE_, sizeof(*e));                                         \
+	b = get_buf(TYPE_, sizeof(*e));                                            \
 	if (!b) {                                                                  \
 		forget();                                                          \
 		return 0;                                                          \
