@@ -15,7 +15,20 @@ type DictColumn struct {
 	Offsets []int32
 	Data    []byte
 
-	slots []uint32 // open addressing over values, value+1; a power of two long
+	slots []uint64 // open addressing over values: upper half of the hash, value+1; a power of two long
+	last  uint32   // value+1 that was asked for last: most rows say what the row before said
+	raw   rawPaths
+}
+
+// rawPaths finds the value of a path by the form in which the kernel sent it, so that a path that
+// many rows of a batch name is put together once.
+type rawPaths struct {
+	slots   []uint64 // as those of DictColumn, over entries
+	offsets []uint32 // entry i is data[offsets[i]:offsets[i+1]]
+	data    []byte
+	values  []uint32 // of the entries
+	last    uint32   // entry+1
+	scratch []byte
 }
 
 // Len returns the number of distinct values.
@@ -41,6 +54,9 @@ func (d *DictColumn) At(i int) []byte {
 
 // Intern returns the number of b among the distinct values, adding it when it is new.
 func (d *DictColumn) Intern(b []byte) uint32 {
+	if d.last != 0 && int(d.last) < len(d.Offsets) && string(d.Data[d.Offsets[d.last-1]:d.Offsets[d.last]]) == string(b) {
+		return d.last - 1
+	}
 	if len(d.Offsets) == 0 {
 		d.Offsets = append(d.Offsets, 0)
 	}
@@ -48,66 +64,195 @@ func (d *DictColumn) Intern(b []byte) uint32 {
 		d.rehash(max(64, 4*len(d.Offsets)))
 	}
 	mask := uint64(len(d.slots) - 1)
-	for h := xxh3.Hash(b) & mask; ; h = (h + 1) & mask {
-		v := d.slots[h]
-		if v == 0 {
-			n := uint32(len(d.Offsets) - 1)
+	hash := xxh3.Hash(b)
+	for h := hash & mask; ; h = (h + 1) & mask {
+		s := d.slots[h]
+		if s == 0 {
+			n := uint32(len(d.Offsets))
 			d.Data = append(d.Data, b...)
 			d.Offsets = append(d.Offsets, int32(len(d.Data)))
-			d.slots[h] = n + 1
-			return n
+			d.slots[h] = hash>>32<<32 | uint64(n)
+			d.last = n
+			return n - 1
 		}
-		if bytes.Equal(d.Value(v-1), b) {
-			return v - 1
+		if s>>32 != hash>>32 {
+			continue
+		}
+		if v := uint32(s) - 1; bytes.Equal(d.Value(v), b) {
+			d.last = v + 1
+			return v
 		}
 	}
 }
 
 func (d *DictColumn) rehash(n int) {
+	d.slots = table(n)
+	mask := uint64(len(d.slots) - 1)
+	for i := 0; i < d.Len(); i++ {
+		hash := xxh3.Hash(d.Value(uint32(i)))
+		h := hash & mask
+		for d.slots[h] != 0 {
+			h = (h + 1) & mask
+		}
+		d.slots[h] = hash>>32<<32 | uint64(i+1)
+	}
+}
+
+// table makes the slots of at least n places.
+func table(n int) []uint64 {
 	size := 64
 	for size < n {
 		size *= 2
 	}
-	d.slots = make([]uint32, size)
-	mask := uint64(size - 1)
-	for i := 0; i < d.Len(); i++ {
-		h := xxh3.Hash(d.Value(uint32(i))) & mask
-		for d.slots[h] != 0 {
-			h = (h + 1) & mask
+	return make([]uint64, size)
+}
+
+func (d *DictColumn) put(row int, b []byte) { d.set(row, d.Intern(b)) }
+
+func (d *DictColumn) set(row int, value uint32) {
+	if row >= len(d.Index) {
+		d.Index = grow(d.Index, row)
+	}
+	d.Index[row] = value
+}
+
+// path puts a path in the kernel's form, see appendPath.
+func (d *DictColumn) path(row int, b []byte) {
+	if len(b) == 0 {
+		d.put(row, nil)
+		return
+	}
+	d.set(row, d.internPath(b))
+}
+
+func (d *DictColumn) internPath(b []byte) uint32 {
+	r := &d.raw
+	if r.last != 0 && string(r.data[r.offsets[r.last-1]:r.offsets[r.last]]) == string(b) {
+		return r.values[r.last-1]
+	}
+	if len(r.offsets) == 0 {
+		r.offsets = append(r.offsets, 0)
+	}
+	if len(r.slots) < 2*len(r.offsets) {
+		r.rehash(4 * len(r.offsets))
+	}
+	mask := uint64(len(r.slots) - 1)
+	hash := xxh3.Hash(b)
+	for h := hash & mask; ; h = (h + 1) & mask {
+		s := r.slots[h]
+		if s == 0 {
+			r.scratch = appendPath(r.scratch[:0], b)
+			v := d.Intern(r.scratch)
+			r.data = append(r.data, b...)
+			r.offsets = append(r.offsets, uint32(len(r.data)))
+			r.values = append(r.values, v)
+			r.last = uint32(len(r.values))
+			r.slots[h] = hash>>32<<32 | uint64(r.last)
+			return v
 		}
-		d.slots[h] = uint32(i) + 1
+		if s>>32 != hash>>32 {
+			continue
+		}
+		if i := uint32(s); string(r.data[r.offsets[i-1]:r.offsets[i]]) == string(b) {
+			r.last = i
+			return r.values[i-1]
+		}
 	}
 }
 
-func (d *DictColumn) put(row int, b []byte) {
-	d.Index = put(d.Index, row, d.Intern(b))
+func (r *rawPaths) rehash(n int) {
+	r.slots = table(n)
+	mask := uint64(len(r.slots) - 1)
+	for i := range r.values {
+		hash := xxh3.Hash(r.data[r.offsets[i]:r.offsets[i+1]])
+		h := hash & mask
+		for r.slots[h] != 0 {
+			h = (h + 1) & mask
+		}
+		r.slots[h] = hash>>32<<32 | uint64(i+1)
+	}
+}
+
+// claimed puts the name a program passed, below the directory it is relative to; see Row.under.
+func (d *DictColumn) claimed(row int, dir, name []byte) {
+	switch {
+	case len(name) == 0:
+		d.path(row, dir)
+		return
+	case name[0] == '/' || len(dir) == 0:
+		d.put(row, name)
+		return
+	}
+	s := appendPath(d.raw.scratch[:0], dir)
+	if n := len(s); n > 0 && s[n-1] != '/' {
+		s = append(s, '/')
+	}
+	s = append(s, name...)
+	d.raw.scratch = s
+	d.put(row, s)
+}
+
+// addr puts an address of a family as text, see Row.addr.
+func (d *DictColumn) addr(row int, family uint8, b []byte) {
+	d.raw.scratch = appendAddr(d.raw.scratch[:0], family, b)
+	d.put(row, d.raw.scratch)
 }
 
 func (d *DictColumn) reset() {
-	d.Index, d.Offsets, d.Data = d.Index[:0], d.Offsets[:0], d.Data[:0]
+	d.Index, d.Offsets, d.Data, d.last = d.Index[:0], d.Offsets[:0], d.Data[:0], 0
 	clear(d.slots)
+	r := &d.raw
+	r.offsets, r.data, r.values, r.last = r.offsets[:0], r.data[:0], r.values[:0], 0
+	clear(r.slots)
 }
 
-// put writes v at position n, filling what lies between with zeros.
-func put[T any](s []T, n int, v T) []T {
-	s = pad(s, n)
-	return append(s, v)
-}
+// growth is how many rows a column grows by when there is room.
+const growth = 1024
 
-// pad extends s with zeros to length n.
-func pad[T any](s []T, n int) []T {
-	if len(s) >= n {
-		return s
-	}
-	if cap(s) < n {
-		t := make([]T, n, max(n, 2*cap(s)))
+// grow lengthens s, by zeros, so that it has a place n. It may get longer than that: the length of
+// a column that is being filled says where it is known to be zero, not how many rows there are.
+func grow[T any](s []T, n int) []T {
+	if cap(s) <= n {
+		t := make([]T, max(n+1, growth, 2*cap(s)))
 		copy(t, s)
 		return t
 	}
 	old := len(s)
-	s = s[:n]
+	s = s[:min(cap(s), max(n+1, old+growth))]
 	clear(s[old:])
 	return s
+}
+
+// fit makes s n long, or empties it when no row has the column.
+func fit[T any](s []T, n int, has uint64) []T {
+	if has == 0 {
+		return s[:0]
+	}
+	if len(s) < n {
+		s = grow(s, n-1)
+	}
+	return s[:n]
+}
+
+// Record adds a kernel record as the last row: what Decode and Append do, without the row between
+// them. Of a record that is not what the catalogue says it is nothing is added.
+func (c *Columns) Record(b []byte) error {
+	if len(b) < HeaderSize {
+		return shortHeader(len(b))
+	}
+	if err := c.record(b, c.N); err != nil {
+		return err
+	}
+	c.N++
+	return nil
+}
+
+// family returns the address family of a row that is being filled.
+func (c *Columns) family(n int) uint8 {
+	if n < len(c.Family) {
+		return c.Family[n]
+	}
+	return 0
 }
 
 // raw views a column as bytes. Every system hindcast builds for is little endian;

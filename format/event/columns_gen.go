@@ -147,89 +147,197 @@ func (c *Columns) Append(r *Row) {
 	for m := r.Type.Has(); m != 0; m &= m - 1 {
 		switch Column(bits.TrailingZeros64(m)) {
 		case ColTS:
-			c.TS = put(c.TS, n, r.TS)
+			if n >= len(c.TS) {
+				c.TS = grow(c.TS, n)
+			}
+			c.TS[n] = r.TS
 		case ColType:
-			c.Type = put(c.Type, n, r.Type)
+			if n >= len(c.Type) {
+				c.Type = grow(c.Type, n)
+			}
+			c.Type[n] = r.Type
 		case ColFlags:
-			c.Flags = put(c.Flags, n, r.Flags)
+			if n >= len(c.Flags) {
+				c.Flags = grow(c.Flags, n)
+			}
+			c.Flags[n] = r.Flags
 		case ColCPU:
-			c.CPU = put(c.CPU, n, r.CPU)
+			if n >= len(c.CPU) {
+				c.CPU = grow(c.CPU, n)
+			}
+			c.CPU[n] = r.CPU
 		case ColTID:
-			c.TID = put(c.TID, n, r.TID)
+			if n >= len(c.TID) {
+				c.TID = grow(c.TID, n)
+			}
+			c.TID[n] = r.TID
 		case ColPID:
-			c.PID = put(c.PID, n, r.PID)
+			if n >= len(c.PID) {
+				c.PID = grow(c.PID, n)
+			}
+			c.PID[n] = r.PID
 		case ColPStart:
-			c.PStart = put(c.PStart, n, r.PStart)
+			if n >= len(c.PStart) {
+				c.PStart = grow(c.PStart, n)
+			}
+			c.PStart[n] = r.PStart
 		case ColImage:
-			c.Image = put(c.Image, n, r.Image)
+			if n >= len(c.Image) {
+				c.Image = grow(c.Image, n)
+			}
+			c.Image[n] = r.Image
 		case ColCred:
-			c.Cred = put(c.Cred, n, r.Cred)
+			if n >= len(c.Cred) {
+				c.Cred = grow(c.Cred, n)
+			}
+			c.Cred[n] = r.Cred
 		case ColCgroup:
-			c.Cgroup = put(c.Cgroup, n, r.Cgroup)
+			if n >= len(c.Cgroup) {
+				c.Cgroup = grow(c.Cgroup, n)
+			}
+			c.Cgroup[n] = r.Cgroup
 		case ColRet:
-			c.Ret = put(c.Ret, n, r.Ret)
+			if n >= len(c.Ret) {
+				c.Ret = grow(c.Ret, n)
+			}
+			c.Ret[n] = r.Ret
 		case ColComm:
 			c.Comm.put(n, r.Comm)
 		case ColMarks:
-			c.Marks = put(c.Marks, n, r.Marks)
+			if n >= len(c.Marks) {
+				c.Marks = grow(c.Marks, n)
+			}
+			c.Marks[n] = r.Marks
 		case ColDev:
-			c.Dev = put(c.Dev, n, r.Dev)
+			if n >= len(c.Dev) {
+				c.Dev = grow(c.Dev, n)
+			}
+			c.Dev[n] = r.Dev
 		case ColIno:
-			c.Ino = put(c.Ino, n, r.Ino)
+			if n >= len(c.Ino) {
+				c.Ino = grow(c.Ino, n)
+			}
+			c.Ino[n] = r.Ino
 		case ColGen:
-			c.Gen = put(c.Gen, n, r.Gen)
+			if n >= len(c.Gen) {
+				c.Gen = grow(c.Gen, n)
+			}
+			c.Gen[n] = r.Gen
 		case ColMode:
-			c.Mode = put(c.Mode, n, r.Mode)
+			if n >= len(c.Mode) {
+				c.Mode = grow(c.Mode, n)
+			}
+			c.Mode[n] = r.Mode
 		case ColFD:
-			c.FD = put(c.FD, n, r.FD)
+			if n >= len(c.FD) {
+				c.FD = grow(c.FD, n)
+			}
+			c.FD[n] = r.FD
 		case ColOp:
-			c.Op = put(c.Op, n, r.Op)
+			if n >= len(c.Op) {
+				c.Op = grow(c.Op, n)
+			}
+			c.Op[n] = r.Op
 		case ColPath:
 			c.Path.put(n, r.Path)
 		case ColDev2:
-			c.Dev2 = put(c.Dev2, n, r.Dev2)
+			if n >= len(c.Dev2) {
+				c.Dev2 = grow(c.Dev2, n)
+			}
+			c.Dev2[n] = r.Dev2
 		case ColIno2:
-			c.Ino2 = put(c.Ino2, n, r.Ino2)
+			if n >= len(c.Ino2) {
+				c.Ino2 = grow(c.Ino2, n)
+			}
+			c.Ino2[n] = r.Ino2
 		case ColGen2:
-			c.Gen2 = put(c.Gen2, n, r.Gen2)
+			if n >= len(c.Gen2) {
+				c.Gen2 = grow(c.Gen2, n)
+			}
+			c.Gen2[n] = r.Gen2
 		case ColPath2:
 			c.Path2.put(n, r.Path2)
 		case ColPath3:
 			c.Path3.put(n, r.Path3)
 		case ColOPID:
-			c.OPID = put(c.OPID, n, r.OPID)
+			if n >= len(c.OPID) {
+				c.OPID = grow(c.OPID, n)
+			}
+			c.OPID[n] = r.OPID
 		case ColOStart:
-			c.OStart = put(c.OStart, n, r.OStart)
+			if n >= len(c.OStart) {
+				c.OStart = grow(c.OStart, n)
+			}
+			c.OStart[n] = r.OStart
 		case ColOTID:
-			c.OTID = put(c.OTID, n, r.OTID)
+			if n >= len(c.OTID) {
+				c.OTID = grow(c.OTID, n)
+			}
+			c.OTID[n] = r.OTID
 		case ColT0:
-			c.T0 = put(c.T0, n, r.T0)
+			if n >= len(c.T0) {
+				c.T0 = grow(c.T0, n)
+			}
+			c.T0[n] = r.T0
 		case ColBytesIn:
-			c.BytesIn = put(c.BytesIn, n, r.BytesIn)
+			if n >= len(c.BytesIn) {
+				c.BytesIn = grow(c.BytesIn, n)
+			}
+			c.BytesIn[n] = r.BytesIn
 		case ColBytesOut:
-			c.BytesOut = put(c.BytesOut, n, r.BytesOut)
+			if n >= len(c.BytesOut) {
+				c.BytesOut = grow(c.BytesOut, n)
+			}
+			c.BytesOut[n] = r.BytesOut
 		case ColOpsIn:
-			c.OpsIn = put(c.OpsIn, n, r.OpsIn)
+			if n >= len(c.OpsIn) {
+				c.OpsIn = grow(c.OpsIn, n)
+			}
+			c.OpsIn[n] = r.OpsIn
 		case ColOpsOut:
-			c.OpsOut = put(c.OpsOut, n, r.OpsOut)
+			if n >= len(c.OpsOut) {
+				c.OpsOut = grow(c.OpsOut, n)
+			}
+			c.OpsOut[n] = r.OpsOut
 		case ColCookie:
-			c.Cookie = put(c.Cookie, n, r.Cookie)
+			if n >= len(c.Cookie) {
+				c.Cookie = grow(c.Cookie, n)
+			}
+			c.Cookie[n] = r.Cookie
 		case ColNetNS:
-			c.NetNS = put(c.NetNS, n, r.NetNS)
+			if n >= len(c.NetNS) {
+				c.NetNS = grow(c.NetNS, n)
+			}
+			c.NetNS[n] = r.NetNS
 		case ColFamily:
-			c.Family = put(c.Family, n, r.Family)
+			if n >= len(c.Family) {
+				c.Family = grow(c.Family, n)
+			}
+			c.Family[n] = r.Family
 		case ColProto:
-			c.Proto = put(c.Proto, n, r.Proto)
+			if n >= len(c.Proto) {
+				c.Proto = grow(c.Proto, n)
+			}
+			c.Proto[n] = r.Proto
 		case ColLAddr:
 			c.LAddr.put(n, r.LAddr)
 		case ColLPort:
-			c.LPort = put(c.LPort, n, r.LPort)
+			if n >= len(c.LPort) {
+				c.LPort = grow(c.LPort, n)
+			}
+			c.LPort[n] = r.LPort
 		case ColRAddr:
 			c.RAddr.put(n, r.RAddr)
 		case ColRPort:
-			c.RPort = put(c.RPort, n, r.RPort)
+			if n >= len(c.RPort) {
+				c.RPort = grow(c.RPort, n)
+			}
+			c.RPort[n] = r.RPort
 		case ColISN:
-			c.ISN = put(c.ISN, n, r.ISN)
+			if n >= len(c.ISN) {
+				c.ISN = grow(c.ISN, n)
+			}
+			c.ISN[n] = r.ISN
 		case ColArgv:
 			c.Argv.put(n, r.Argv)
 		case ColText:
@@ -237,29 +345,65 @@ func (c *Columns) Append(r *Row) {
 		case ColText2:
 			c.Text2.put(n, r.Text2)
 		case ColN1:
-			c.N1 = put(c.N1, n, r.N1)
+			if n >= len(c.N1) {
+				c.N1 = grow(c.N1, n)
+			}
+			c.N1[n] = r.N1
 		case ColN2:
-			c.N2 = put(c.N2, n, r.N2)
+			if n >= len(c.N2) {
+				c.N2 = grow(c.N2, n)
+			}
+			c.N2[n] = r.N2
 		case ColN3:
-			c.N3 = put(c.N3, n, r.N3)
+			if n >= len(c.N3) {
+				c.N3 = grow(c.N3, n)
+			}
+			c.N3[n] = r.N3
 		case ColN4:
-			c.N4 = put(c.N4, n, r.N4)
+			if n >= len(c.N4) {
+				c.N4 = grow(c.N4, n)
+			}
+			c.N4[n] = r.N4
 		case ColN5:
-			c.N5 = put(c.N5, n, r.N5)
+			if n >= len(c.N5) {
+				c.N5 = grow(c.N5, n)
+			}
+			c.N5[n] = r.N5
 		case ColN6:
-			c.N6 = put(c.N6, n, r.N6)
+			if n >= len(c.N6) {
+				c.N6 = grow(c.N6, n)
+			}
+			c.N6[n] = r.N6
 		case ColN7:
-			c.N7 = put(c.N7, n, r.N7)
+			if n >= len(c.N7) {
+				c.N7 = grow(c.N7, n)
+			}
+			c.N7[n] = r.N7
 		case ColN8:
-			c.N8 = put(c.N8, n, r.N8)
+			if n >= len(c.N8) {
+				c.N8 = grow(c.N8, n)
+			}
+			c.N8[n] = r.N8
 		case ColN9:
-			c.N9 = put(c.N9, n, r.N9)
+			if n >= len(c.N9) {
+				c.N9 = grow(c.N9, n)
+			}
+			c.N9[n] = r.N9
 		case ColN10:
-			c.N10 = put(c.N10, n, r.N10)
+			if n >= len(c.N10) {
+				c.N10 = grow(c.N10, n)
+			}
+			c.N10[n] = r.N10
 		case ColN11:
-			c.N11 = put(c.N11, n, r.N11)
+			if n >= len(c.N11) {
+				c.N11 = grow(c.N11, n)
+			}
+			c.N11[n] = r.N11
 		case ColN12:
-			c.N12 = put(c.N12, n, r.N12)
+			if n >= len(c.N12) {
+				c.N12 = grow(c.N12, n)
+			}
+			c.N12[n] = r.N12
 		case ColArgvTail:
 			c.ArgvTail.put(n, r.ArgvTail)
 		case ColEnv:
@@ -268,68 +412,73 @@ func (c *Columns) Append(r *Row) {
 	}
 }
 
-// Finish pads every column to N rows; call it before reading columns that Append filled.
+// Finish gives every column that a row may fill N values and leaves the others empty and not
+// loaded; call it before reading columns that Append or Record filled.
 func (c *Columns) Finish() {
-	c.Loaded = 1<<NumColumns - 1
-	c.TS = pad(c.TS, c.N)
-	c.Type = pad(c.Type, c.N)
-	c.Flags = pad(c.Flags, c.N)
-	c.CPU = pad(c.CPU, c.N)
-	c.TID = pad(c.TID, c.N)
-	c.PID = pad(c.PID, c.N)
-	c.PStart = pad(c.PStart, c.N)
-	c.Image = pad(c.Image, c.N)
-	c.Cred = pad(c.Cred, c.N)
-	c.Cgroup = pad(c.Cgroup, c.N)
-	c.Ret = pad(c.Ret, c.N)
-	c.Comm.Index = pad(c.Comm.Index, c.N)
-	c.Marks = pad(c.Marks, c.N)
-	c.Dev = pad(c.Dev, c.N)
-	c.Ino = pad(c.Ino, c.N)
-	c.Gen = pad(c.Gen, c.N)
-	c.Mode = pad(c.Mode, c.N)
-	c.FD = pad(c.FD, c.N)
-	c.Op = pad(c.Op, c.N)
-	c.Path.Index = pad(c.Path.Index, c.N)
-	c.Dev2 = pad(c.Dev2, c.N)
-	c.Ino2 = pad(c.Ino2, c.N)
-	c.Gen2 = pad(c.Gen2, c.N)
-	c.Path2.Index = pad(c.Path2.Index, c.N)
-	c.Path3.Index = pad(c.Path3.Index, c.N)
-	c.OPID = pad(c.OPID, c.N)
-	c.OStart = pad(c.OStart, c.N)
-	c.OTID = pad(c.OTID, c.N)
-	c.T0 = pad(c.T0, c.N)
-	c.BytesIn = pad(c.BytesIn, c.N)
-	c.BytesOut = pad(c.BytesOut, c.N)
-	c.OpsIn = pad(c.OpsIn, c.N)
-	c.OpsOut = pad(c.OpsOut, c.N)
-	c.Cookie = pad(c.Cookie, c.N)
-	c.NetNS = pad(c.NetNS, c.N)
-	c.Family = pad(c.Family, c.N)
-	c.Proto = pad(c.Proto, c.N)
-	c.LAddr.Index = pad(c.LAddr.Index, c.N)
-	c.LPort = pad(c.LPort, c.N)
-	c.RAddr.Index = pad(c.RAddr.Index, c.N)
-	c.RPort = pad(c.RPort, c.N)
-	c.ISN = pad(c.ISN, c.N)
-	c.Argv.Index = pad(c.Argv.Index, c.N)
-	c.Text.Index = pad(c.Text.Index, c.N)
-	c.Text2.Index = pad(c.Text2.Index, c.N)
-	c.N1 = pad(c.N1, c.N)
-	c.N2 = pad(c.N2, c.N)
-	c.N3 = pad(c.N3, c.N)
-	c.N4 = pad(c.N4, c.N)
-	c.N5 = pad(c.N5, c.N)
-	c.N6 = pad(c.N6, c.N)
-	c.N7 = pad(c.N7, c.N)
-	c.N8 = pad(c.N8, c.N)
-	c.N9 = pad(c.N9, c.N)
-	c.N10 = pad(c.N10, c.N)
-	c.N11 = pad(c.N11, c.N)
-	c.N12 = pad(c.N12, c.N)
-	c.ArgvTail.Index = pad(c.ArgvTail.Index, c.N)
-	c.Env.Index = pad(c.Env.Index, c.N)
+	var has uint64
+	for _, t := range c.Type[:c.N] {
+		has |= t.Has()
+	}
+	c.Loaded = has
+	c.TS = fit(c.TS, c.N, has>>ColTS&1)
+	c.Type = fit(c.Type, c.N, has>>ColType&1)
+	c.Flags = fit(c.Flags, c.N, has>>ColFlags&1)
+	c.CPU = fit(c.CPU, c.N, has>>ColCPU&1)
+	c.TID = fit(c.TID, c.N, has>>ColTID&1)
+	c.PID = fit(c.PID, c.N, has>>ColPID&1)
+	c.PStart = fit(c.PStart, c.N, has>>ColPStart&1)
+	c.Image = fit(c.Image, c.N, has>>ColImage&1)
+	c.Cred = fit(c.Cred, c.N, has>>ColCred&1)
+	c.Cgroup = fit(c.Cgroup, c.N, has>>ColCgroup&1)
+	c.Ret = fit(c.Ret, c.N, has>>ColRet&1)
+	c.Comm.Index = fit(c.Comm.Index, c.N, has>>ColComm&1)
+	c.Marks = fit(c.Marks, c.N, has>>ColMarks&1)
+	c.Dev = fit(c.Dev, c.N, has>>ColDev&1)
+	c.Ino = fit(c.Ino, c.N, has>>ColIno&1)
+	c.Gen = fit(c.Gen, c.N, has>>ColGen&1)
+	c.Mode = fit(c.Mode, c.N, has>>ColMode&1)
+	c.FD = fit(c.FD, c.N, has>>ColFD&1)
+	c.Op = fit(c.Op, c.N, has>>ColOp&1)
+	c.Path.Index = fit(c.Path.Index, c.N, has>>ColPath&1)
+	c.Dev2 = fit(c.Dev2, c.N, has>>ColDev2&1)
+	c.Ino2 = fit(c.Ino2, c.N, has>>ColIno2&1)
+	c.Gen2 = fit(c.Gen2, c.N, has>>ColGen2&1)
+	c.Path2.Index = fit(c.Path2.Index, c.N, has>>ColPath2&1)
+	c.Path3.Index = fit(c.Path3.Index, c.N, has>>ColPath3&1)
+	c.OPID = fit(c.OPID, c.N, has>>ColOPID&1)
+	c.OStart = fit(c.OStart, c.N, has>>ColOStart&1)
+	c.OTID = fit(c.OTID, c.N, has>>ColOTID&1)
+	c.T0 = fit(c.T0, c.N, has>>ColT0&1)
+	c.BytesIn = fit(c.BytesIn, c.N, has>>ColBytesIn&1)
+	c.BytesOut = fit(c.BytesOut, c.N, has>>ColBytesOut&1)
+	c.OpsIn = fit(c.OpsIn, c.N, has>>ColOpsIn&1)
+	c.OpsOut = fit(c.OpsOut, c.N, has>>ColOpsOut&1)
+	c.Cookie = fit(c.Cookie, c.N, has>>ColCookie&1)
+	c.NetNS = fit(c.NetNS, c.N, has>>ColNetNS&1)
+	c.Family = fit(c.Family, c.N, has>>ColFamily&1)
+	c.Proto = fit(c.Proto, c.N, has>>ColProto&1)
+	c.LAddr.Index = fit(c.LAddr.Index, c.N, has>>ColLAddr&1)
+	c.LPort = fit(c.LPort, c.N, has>>ColLPort&1)
+	c.RAddr.Index = fit(c.RAddr.Index, c.N, has>>ColRAddr&1)
+	c.RPort = fit(c.RPort, c.N, has>>ColRPort&1)
+	c.ISN = fit(c.ISN, c.N, has>>ColISN&1)
+	c.Argv.Index = fit(c.Argv.Index, c.N, has>>ColArgv&1)
+	c.Text.Index = fit(c.Text.Index, c.N, has>>ColText&1)
+	c.Text2.Index = fit(c.Text2.Index, c.N, has>>ColText2&1)
+	c.N1 = fit(c.N1, c.N, has>>ColN1&1)
+	c.N2 = fit(c.N2, c.N, has>>ColN2&1)
+	c.N3 = fit(c.N3, c.N, has>>ColN3&1)
+	c.N4 = fit(c.N4, c.N, has>>ColN4&1)
+	c.N5 = fit(c.N5, c.N, has>>ColN5&1)
+	c.N6 = fit(c.N6, c.N, has>>ColN6&1)
+	c.N7 = fit(c.N7, c.N, has>>ColN7&1)
+	c.N8 = fit(c.N8, c.N, has>>ColN8&1)
+	c.N9 = fit(c.N9, c.N, has>>ColN9&1)
+	c.N10 = fit(c.N10, c.N, has>>ColN10&1)
+	c.N11 = fit(c.N11, c.N, has>>ColN11&1)
+	c.N12 = fit(c.N12, c.N, has>>ColN12&1)
+	c.ArgvTail.Index = fit(c.ArgvTail.Index, c.N, has>>ColArgvTail&1)
+	c.Env.Index = fit(c.Env.Index, c.N, has>>ColEnv&1)
 }
 
 // Reset empties the batch and keeps its memory.

@@ -31,7 +31,7 @@ func short(t Type, want, have int) error {
 // Seq, the record's number within its cpu and ring, is not a column and is returned.
 func Decode(b []byte, r *Row) (seq uint64, err error) {
 	if len(b) < HeaderSize {
-		return 0, fmt.Errorf("header: %w: %d bytes, want %d", ErrShort, len(b), HeaderSize)
+		return 0, shortHeader(len(b))
 	}
 	s := r.scratch[:0]
 	*r = Row{scratch: s}
@@ -46,12 +46,21 @@ func Decode(b []byte, r *Row) (seq uint64, err error) {
 	r.Cred = le32(b[44:])
 	r.Cgroup = le64(b[48:])
 	r.Ret = int64(le64(b[56:]))
-	comm := b[64:80]
-	if i := bytes.IndexByte(comm, 0); i >= 0 {
-		comm = comm[:i]
-	}
-	r.Comm = comm
+	r.Comm = comm(b)
 	return le64(b[8:]), decodeBody(b, r)
+}
+
+func shortHeader(n int) error {
+	return fmt.Errorf("header: %w: %d bytes, want %d", ErrShort, n, HeaderSize)
+}
+
+// comm returns the name of the acting thread in a record.
+func comm(b []byte) []byte {
+	c := b[64:80]
+	if i := bytes.IndexByte(c, 0); i >= 0 {
+		c = c[:i]
+	}
+	return c
 }
 
 // statDev turns the kernel's device number into the encoding of stat(2).
@@ -92,33 +101,39 @@ func (v *vars) err(t Type) error {
 	return nil
 }
 
-// path turns components, leaf first and NUL terminated, into a path. The outermost
-// component "/" is the root of the walk; without it the walk was cut, or the object has
-// a bare name (memfd:x), and no leading slash is invented. Empty stays empty.
+// path turns components into a path, see appendPath. Empty stays empty.
 func (r *Row) path(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
+	start := len(r.scratch)
+	r.scratch = appendPath(r.scratch, b)
+	return r.scratch[start:len(r.scratch):len(r.scratch)]
+}
+
+// appendPath appends to dst the path of components, leaf first and NUL terminated. The outermost
+// component "/" is the root of the walk; without it the walk was cut, or the object has
+// a bare name (memfd:x), and no leading slash is invented. b is not empty.
+func appendPath(dst, b []byte) []byte {
 	if b[len(b)-1] == 0 {
 		b = b[:len(b)-1]
 	}
-	start := len(r.scratch)
 	sep := false // write a slash before the next component
 	if n := len(b); n > 0 && b[n-1] == '/' && (n == 1 || b[n-2] == 0) {
 		if n == 1 {
-			return b
+			return append(dst, b...)
 		}
 		b, sep = b[:n-2], true
 	}
 	for {
 		i := bytes.LastIndexByte(b, 0)
 		if sep {
-			r.scratch = append(r.scratch, '/')
+			dst = append(dst, '/')
 		}
-		r.scratch = append(r.scratch, b[i+1:]...)
+		dst = append(dst, b[i+1:]...)
 		sep = true
 		if i < 0 {
-			return r.scratch[start:len(r.scratch):len(r.scratch)]
+			return dst
 		}
 		b = b[:i]
 	}
@@ -145,16 +160,20 @@ func (r *Row) under(dir, name []byte) []byte {
 // addr renders an address of the row's family as text; an unspecified address of an
 // unknown family is empty.
 func (r *Row) addr(b []byte) []byte {
-	var a netip.Addr
-	switch r.Family {
-	case 2:
-		a = netip.AddrFrom4([4]byte(b[:4]))
-	case 10:
-		a = netip.AddrFrom16([16]byte(b[:16])).Unmap()
-	default:
+	start := len(r.scratch)
+	r.scratch = appendAddr(r.scratch, r.Family, b)
+	if len(r.scratch) == start {
 		return nil
 	}
-	start := len(r.scratch)
-	r.scratch = a.AppendTo(r.scratch)
 	return r.scratch[start:len(r.scratch):len(r.scratch)]
+}
+
+func appendAddr(dst []byte, family uint8, b []byte) []byte {
+	switch family {
+	case 2:
+		return netip.AddrFrom4([4]byte(b[:4])).AppendTo(dst)
+	case 10:
+		return netip.AddrFrom16([16]byte(b[:16])).Unmap().AppendTo(dst)
+	}
+	return dst
 }

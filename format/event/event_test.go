@@ -92,6 +92,85 @@ func TestWireRoundTrip(t *testing.T) {
 	}
 }
 
+// What goes straight into columns is what goes through a row, and what is refused leaves no trace.
+func TestRecordIsDecodeAndAppend(t *testing.T) {
+	var direct, slow Columns
+	for round := range 2 {
+		direct.Reset()
+		slow.Reset()
+		for i := range Catalog {
+			e := &Catalog[i]
+			if e.Ring == NoRing {
+				continue
+			}
+			row := sample(e)
+			rec := row.Wire(uint64(round))
+			for n := range rec {
+				if err := direct.Record(rec[:n:n]); err == nil {
+					t.Fatalf("%s cut to %d of %d bytes was accepted", e.Name, n, len(rec))
+				}
+			}
+			var r Row
+			if _, err := Decode(rec, &r); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time names and paths are known
+				if err := direct.Record(rec); err != nil {
+					t.Fatal(err)
+				}
+				slow.Append(&r)
+			}
+		}
+		direct.Finish()
+		slow.Finish()
+		equal(t, &slow, &direct)
+	}
+}
+
+func equal(t *testing.T, want, got *Columns) {
+	t.Helper()
+	if got.N != want.N || got.Loaded != want.Loaded {
+		t.Fatalf("%d rows of columns %x, want %d of %x", got.N, got.Loaded, want.N, want.Loaded)
+	}
+	var a, b Row
+	for i := range want.N {
+		want.Row(i, &a)
+		got.Row(i, &b)
+		same(t, &a, &b)
+	}
+	for col := range NumColumns {
+		if d := want.Dict(col); d == nil && !bytes.Equal(want.Fixed(col), got.Fixed(col)) {
+			t.Errorf("column %s differs where no row fills it", ColumnTable[col].Name)
+		}
+	}
+}
+
+// A batch in which everything was seen once takes no memory for what comes next.
+func TestRecordAllocatesNothing(t *testing.T) {
+	var recs [][]byte
+	for i := range Catalog {
+		if e := &Catalog[i]; e.Ring != NoRing {
+			row := sample(e)
+			recs = append(recs, row.Wire(1))
+		}
+	}
+	var c Columns
+	all := func() {
+		c.Reset()
+		for c.N < 8192 {
+			for _, rec := range recs {
+				if err := c.Record(rec); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c.Finish()
+	}
+	if n := testing.AllocsPerRun(3, all); n != 0 {
+		t.Errorf("%v allocations in %d rows", n, c.N)
+	}
+}
+
 func TestColumnsRoundTrip(t *testing.T) {
 	var c Columns
 	for round := 0; round < 2; round++ {
@@ -197,15 +276,33 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r Row
-		if _, err := Decode(b, &r); err != nil {
+		var c, direct Columns
+		err := direct.Record(b)
+		if _, e := Decode(b, &r); (e == nil) != (err == nil) {
+			t.Fatalf("Decode: %v, Record: %v", e, err)
+		} else if e != nil {
 			return
 		}
-		var c Columns
 		c.Append(&r)
 		c.Finish()
-		var back Row
-		c.Row(0, &back)
+		direct.Finish()
+		equal(t, &c, &direct)
 	})
+}
+
+func BenchmarkRecord(b *testing.B) {
+	r := sample(ByName("open"))
+	rec := r.Wire(1)
+	var c Columns
+	b.ReportAllocs()
+	for b.Loop() {
+		if c.N == 16384 {
+			c.Reset()
+		}
+		if err := c.Record(rec); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkDecodeAppend(b *testing.B) {

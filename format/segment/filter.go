@@ -101,6 +101,9 @@ func (f *filterBuilder) add(c *event.Columns) {
 			pid, start = c.PID[i], c.PStart[i]
 			f.insert(filterHash(keyProcess, processKey(&b, pid, start)))
 		}
+		if len(c.OPID) == 0 { // no row has another process
+			continue
+		}
 		if o := c.OPID[i]; o != 0 {
 			f.insert(filterHash(keyProcess, processKey(&b, o, c.OStart[i])))
 		}

@@ -85,7 +85,7 @@ func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
 			s.cut = s.ring.Position()
 		}
 	}
-	c.one, c.own = c.decode, c.append
+	c.one, c.own = c.store, c.append
 	c.creds.missing = func() (n uint64) {
 		for cpu := range c.critical.Seq.CPUs() {
 			n += c.critical.Seq.Missing(cpu)

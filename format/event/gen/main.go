@@ -22,6 +22,7 @@ func main() {
 		"bpf/include/event_gen.h":     header(),
 		"format/event/columns_gen.go": gofmt(columns()),
 		"format/event/decode_gen.go":  gofmt(decode()),
+		"format/event/record_gen.go":  gofmt(record()),
 		"format/event/schema.lock":    lock(),
 		"format/docs/events.md":       docs(),
 	}
@@ -173,16 +174,16 @@ func columns() []byte {
 		if c.Kind == event.Dict {
 			p("\t\tcase Col%s:\n\t\t\tc.%s.put(n, r.%s)", c.Go, c.Go, c.Go)
 		} else {
-			p("\t\tcase Col%s:\n\t\t\tc.%s = put(c.%s, n, r.%s)", c.Go, c.Go, c.Go, c.Go)
+			p("\t\tcase Col%s:\n\t\t\tif n >= len(c.%s) {\n\t\t\t\tc.%s = grow(c.%s, n)\n\t\t\t}\n\t\t\tc.%s[n] = r.%s", c.Go, c.Go, c.Go, c.Go, c.Go, c.Go)
 		}
 	}
 	p("\t\t}\n\t}\n}\n")
-	p("// Finish pads every column to N rows; call it before reading columns that Append filled.\nfunc (c *Columns) Finish() {\n\tc.Loaded = 1<<NumColumns - 1")
+	p("// Finish gives every column that a row may fill N values and leaves the others empty and not\n// loaded; call it before reading columns that Append or Record filled.\nfunc (c *Columns) Finish() {\n\tvar has uint64\n\tfor _, t := range c.Type[:c.N] {\n\t\thas |= t.Has()\n\t}\n\tc.Loaded = has")
 	for _, c := range event.ColumnTable {
 		if c.Kind == event.Dict {
-			p("\tc.%s.Index = pad(c.%s.Index, c.N)", c.Go, c.Go)
+			p("\tc.%s.Index = fit(c.%s.Index, c.N, has>>Col%s&1)", c.Go, c.Go, c.Go)
 		} else {
-			p("\tc.%s = pad(c.%s, c.N)", c.Go, c.Go)
+			p("\tc.%s = fit(c.%s, c.N, has>>Col%s&1)", c.Go, c.Go, c.Go)
 		}
 	}
 	p("}\n")
@@ -348,6 +349,136 @@ func decode() []byte {
 		s = strings.Replace(s, "\n\t\"hindcast/format/clock\"\n", "", 1)
 	}
 	return []byte(s)
+}
+
+// record writes the decoder that goes straight into columns. What it reads and in which order is
+// that of decode.
+func record() []byte {
+	var b bytes.Buffer
+	p := func(f string, a ...any) { fmt.Fprintf(&b, f+"\n", a...) }
+	p("// %s\n\npackage event\n", notice)
+	p("import (\n\t\"fmt\"\n\n\t\"hindcast/format/clock\"\n)\n")
+	set := func(col event.Column, x string) {
+		info := event.ColumnTable[col]
+		if info.Kind == event.Dict {
+			p("\tc.%s.put(n, %s)", info.Go, x)
+			return
+		}
+		t := goKinds[info.Kind]
+		if info.Go == "Type" {
+			t = "Type"
+		}
+		p("\tif n >= len(c.%s) {\n\t\tc.%s = grow(c.%s, n)\n\t}\n\tc.%s[n] = %s(%s)", info.Go, info.Go, info.Go, info.Go, t, x)
+	}
+	p("// recordHead fills the columns that every record has.\nfunc (c *Columns) recordHead(b []byte, n int) {\n\t_ = b[HeaderSize-1]")
+	for _, f := range []struct {
+		col event.Column
+		x   string
+	}{
+		{event.ColTS, "le64(b[16:])"}, {event.ColType, "le16(b)"}, {event.ColFlags, "le32(b[4:])"}, {event.ColCPU, "le16(b[2:])"},
+		{event.ColTID, "le32(b[24:])"}, {event.ColPID, "le32(b[28:])"}, {event.ColPStart, "le64(b[32:])"}, {event.ColImage, "le32(b[40:])"},
+		{event.ColCred, "le32(b[44:])"}, {event.ColCgroup, "le64(b[48:])"}, {event.ColRet, "le64(b[56:])"}, {event.ColComm, "comm(b)"},
+	} {
+		set(f.col, f.x)
+	}
+	p("}\n")
+	p("func (c *Columns) record(b []byte, n int) error {\n\tt := Type(le16(b))\n\tswitch t {")
+	for i := range event.Catalog {
+		if e := &event.Catalog[i]; e.Ring != event.NoRing {
+			p("\tcase %d:\n\t\treturn c.record%s(b, n)", e.ID, camel(e.Name))
+		}
+	}
+	p("\t}\n\treturn fmt.Errorf(\"%%w %%d\", ErrType, t)\n}\n")
+	for i := range event.Catalog {
+		e := &event.Catalog[i]
+		if e.Ring == event.NoRing {
+			continue
+		}
+		slots, size := e.Layout()
+		p("func (c *Columns) record%s(b []byte, n int) error {", camel(e.Name))
+		p("\tif len(b) < %d {\n\t\treturn short(%d, %d, len(b))\n\t}", size, e.ID, size)
+		left := e.ID.Has() // columns that are filled and not by the record
+		for _, col := range []event.Column{event.ColTS, event.ColType, event.ColFlags, event.ColCPU, event.ColTID, event.ColPID, event.ColPStart, event.ColImage,
+			event.ColCred, event.ColCgroup, event.ColRet, event.ColComm} {
+			left &^= 1 << col
+		}
+		// The variable fields first: when one runs past the record nothing is written.
+		vars := 0
+		for _, s := range slots {
+			if s.Size == event.VarSize && (s.C == event.CBytes || s.C == event.CPath) {
+				if vars == 0 {
+					p("\tv := vars{rec: b, at: %d}", size)
+				}
+				k := vars
+				for _, o := range slots {
+					if o.Offset < s.Offset && o.Size == event.VarSize && o.Field.C == event.CClaimed && !o.Second {
+						k-- // the two parts of a claimed name share a mark
+					}
+				}
+				p("\tv%d := v.next(%d, %d)", vars, s.Offset, k)
+				vars++
+			}
+		}
+		if vars > 0 {
+			p("\tif v.bad {\n\t\treturn v.err(%d)\n\t}", e.ID)
+		}
+		p("\tc.recordHead(b, n)")
+		for _, s := range slots {
+			col := s.Field.Col
+			switch s.C {
+			case event.CU8:
+				set(col, fmt.Sprintf("b[%d]", s.Offset))
+			case event.CU16, event.CPort:
+				set(col, fmt.Sprintf("le16(b[%d:])", s.Offset))
+			case event.CU32:
+				set(col, fmt.Sprintf("le32(b[%d:])", s.Offset))
+			case event.CDev:
+				set(col, fmt.Sprintf("statDev(le32(b[%d:]))", s.Offset))
+			case event.CS32:
+				set(col, fmt.Sprintf("int32(le32(b[%d:]))", s.Offset))
+			case event.CU64, event.CS64:
+				set(col, fmt.Sprintf("le64(b[%d:])", s.Offset))
+			default:
+				continue
+			}
+			left &^= 1 << col
+		}
+		for _, s := range slots {
+			if s.C == event.CAddr {
+				p("\tc.%s.addr(n, c.family(n), b[%d:%d])", event.ColumnTable[s.Field.Col].Go, s.Offset, s.Offset+16)
+				left &^= 1 << s.Field.Col
+			}
+		}
+		k := 0
+		for _, s := range slots {
+			if s.Size != event.VarSize || s.C != event.CBytes && s.C != event.CPath {
+				continue
+			}
+			col := event.ColumnTable[s.Field.Col].Go
+			switch {
+			case s.Field.C == event.CClaimed && !s.Second:
+			case s.Second:
+				p("\tc.%s.claimed(n, v%d, v%d)", col, k-1, k)
+			case s.C == event.CPath:
+				p("\tc.%s.path(n, v%d)", col, k)
+			default:
+				p("\tc.%s.put(n, v%d)", col, k)
+			}
+			left &^= 1 << s.Field.Col
+			k++
+		}
+		if vars > 0 {
+			set(event.ColMarks, "v.marks")
+			left &^= 1 << event.ColMarks
+		}
+		for col := event.Column(0); col < event.NumColumns; col++ {
+			if left>>col&1 != 0 && event.ColumnTable[col].Kind == event.Dict {
+				set(col, "nil") // value 0 of a dictionary is some value, 0 of a number is 0
+			}
+		}
+		p("\treturn nil\n}\n")
+	}
+	return b.Bytes()
 }
 
 func camel(s string) string {
