@@ -40,6 +40,8 @@ type Options struct {
 	// Quota is how many bulk records a second a cgroup may make, always; 0: only while the bulk
 	// ring is three quarters full, and then 16384. Negative: no quotas.
 	Quota int
+	// Select is what is wanted of what the programs tell. Default: all of it.
+	Select *Selection
 	// Leave tells which programs are not wanted; they are not loaded. Default: none.
 	Leave func(name string) bool
 }
@@ -76,7 +78,7 @@ type Set struct {
 
 // Shape of a Counters value.
 const (
-	Causes = 9
+	Causes = 11
 	Types  = 64
 )
 
@@ -88,7 +90,7 @@ type Hook struct {
 	Pinned  bool   // its place outlives the recorder
 
 	set   *Set
-	spec  *ebpf.ProgramSpec
+	to    ebpf.AttachType // of a cgroup program
 	prog  *ebpf.Program
 	link  io.Closer
 	event *os.File // perf event of a tracepoint; outlives the link
@@ -144,6 +146,9 @@ func Load(o Options) (*Set, error) {
 		return nil, err
 	}
 	s.dropAlternatives()
+	// What was parsed for loading, the kernel's own types among it, is not needed any more.
+	s.types = nil
+	forgetTypes()
 	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
 	return s, nil
 }
@@ -223,7 +228,11 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		}
 	}
 	normal, important, share := o.quota(bulk)
-	for k, v := range map[string]any{"hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	sel, err := o.Select.wire()
+	if err != nil {
+		return err
+	}
+	for k, v := range map[string]any{"hc_selecting": b2u(o.Select != nil), "hc_sel": sel, "hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)
@@ -306,7 +315,7 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 		defer all.Close()
 	}
 	for _, n := range names {
-		h := &Hook{Name: n, Section: cs.Programs[n].SectionName, set: s, spec: cs.Programs[n]}
+		h := &Hook{Name: n, Section: cs.Programs[n].SectionName, set: s, to: cs.Programs[n].AttachType}
 		switch {
 		case tooMuch(n):
 			h.Err = fmt.Errorf("load: %w", errTooLarge)
@@ -432,7 +441,7 @@ func (h *Hook) attach() (l io.Closer, event *os.File, err error) {
 		if h.set.CgroupRoot == "" {
 			return nil, nil, errors.New("no cgroup2 hierarchy is mounted")
 		}
-		l, err = link.AttachCgroup(link.CgroupOptions{Path: h.set.CgroupRoot, Attach: h.spec.AttachType, Program: h.prog})
+		l, err = link.AttachCgroup(link.CgroupOptions{Path: h.set.CgroupRoot, Attach: h.to, Program: h.prog})
 	default:
 		err = fmt.Errorf("section %q is of no known kind", h.Section)
 	}

@@ -53,8 +53,32 @@ var able = sync.OnceValue(func() abilities {
 // Old tells whether the kernel is served by tables in place of task and socket storage (before 5.12).
 func Old() bool { return able().old }
 
-// kernelTypes returns the kernel's description of its types, read once: it is a copy of megabytes.
-var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+// known is the kernel's description of its types while programs are being loaded.
+var known struct {
+	sync.Mutex
+	types *btf.Spec
+}
+
+// kernelTypes returns the kernel's description of its types. It is a copy of megabytes, so it is read
+// once for all programs, and forgetTypes lets go of it when they are loaded.
+func kernelTypes() (*btf.Spec, error) {
+	known.Lock()
+	defer known.Unlock()
+	if known.types != nil {
+		return known.types, nil
+	}
+	s, err := btf.LoadKernelSpec()
+	if err == nil {
+		known.types = s
+	}
+	return s, err
+}
+
+func forgetTypes() {
+	known.Lock()
+	defer known.Unlock()
+	known.types = nil
+}
 
 func cast() bool {
 	kernel, err := kernelTypes()

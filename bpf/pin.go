@@ -79,6 +79,9 @@ func Digest(o Options) (string, error) {
 		fmt.Fprintf(h, "%s %d\n", name, len(b))
 		h.Write(b)
 	}
+	if o.Select != nil {
+		fmt.Fprintf(h, "select %v\n", *o.Select)
+	}
 	fmt.Fprintf(h, "bulk %d critical %d scoped %v cgroup %s forensic %v quota %d\n", o.BulkBytes, o.CriticalBytes, o.Scoped, o.CgroupRoot, o.Forensic, o.Quota)
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
@@ -193,10 +196,7 @@ func (s *Set) writeManifest(m Manifest) error {
 	m.Version, m.CgroupRoot = pinVersion, s.CgroupRoot
 	m.Hooks = m.Hooks[:0:0]
 	for _, h := range s.hooks {
-		ph := PinnedHook{Name: h.Name, Section: h.Section, Loaded: h.prog != nil, Linked: h.Pinned, LeftOut: errors.Is(h.Err, ErrLeftOut)}
-		if h.spec != nil {
-			ph.Attach = uint32(h.spec.AttachType)
-		}
+		ph := PinnedHook{Name: h.Name, Section: h.Section, Loaded: h.prog != nil, Linked: h.Pinned, LeftOut: errors.Is(h.Err, ErrLeftOut), Attach: uint32(h.to)}
 		if h.Err != nil {
 			ph.Err, _, _ = strings.Cut(h.Err.Error(), "\n")
 		}
@@ -353,7 +353,7 @@ func Adopt(dir string) (s *Set, m Manifest, err error) {
 	}
 	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
 	for _, ph := range m.Hooks {
-		h := &Hook{Name: ph.Name, Section: ph.Section, set: s, spec: &ebpf.ProgramSpec{AttachType: ebpf.AttachType(ph.Attach)}}
+		h := &Hook{Name: ph.Name, Section: ph.Section, set: s, to: ebpf.AttachType(ph.Attach)}
 		s.hooks = append(s.hooks, h)
 		switch {
 		case ph.LeftOut:

@@ -156,6 +156,7 @@ func (s *session) record(ctx context.Context, path string, res Result) (Result, 
 	}
 	s.start()
 	s.snapshot()
+	settleMemory()
 
 	var failed error
 	if ctx.Err() == nil {

@@ -105,8 +105,10 @@ func NewWriter(f File, m Meta, o Options) (*Writer, error) {
 	if level == 0 {
 		level = zstd.SpeedFastest
 	}
+	// Without the frames' own checksums: the digest of the batch is over the same bytes, and they
+	// cost a fifth of the time of compressing.
 	zw, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(true))
+		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("start segment: %w", err)
 	}
