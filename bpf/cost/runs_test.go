@@ -42,7 +42,7 @@ func TestOperationsRunNoMorePrograms(t *testing.T) {
 }
 
 func countRuns(t *testing.T, profile probe.Profile, got table) {
-	set := load(t, profile)
+	set := load(t, profile, nil)
 	defer set.Close()
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {

@@ -4,8 +4,9 @@
 #	run.sh [5.10] [6.1] [6.12] [sid] ...	default: 6.1 6.12
 #
 # Needs Debian with apt; installs QEMU when it is missing. Kernels and logs are kept in
-# $HINDCAST_VM_CACHE (default: .cache/vm in the repository); TESTS chooses tests by name and
-# VM_TIMEOUT bounds each guest in seconds. Prints one line per kernel; fails when a test does.
+# $HINDCAST_VM_CACHE (default: .cache/vm in the repository); TESTS chooses tests by name, PACKAGE
+# another package than ./bpf/kerntest, and VM_TIMEOUT bounds each guest in seconds. With ICOUNT=1
+# the guest's clock counts instructions, which makes them the same in every run. Prints one line per kernel; fails when a test does.
 set -euo pipefail
 export PATH=$PATH:/sbin:/usr/sbin
 { # read whole before it runs: it may be edited meanwhile
@@ -104,7 +105,9 @@ for version in "$@"; do
 	[ "$version" = sid ] || cpu=max,cx16=off
 	thread=single
 	[ "$version" != sid ] || thread=multi
-	timeout "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=$thread -cpu $cpu -smp 2 -m 2048 \
+	clock=(-smp 2)
+	[ -z "${ICOUNT:-}" ] || { clock=(-smp 1 -icount "shift=0,sleep=off") && thread=single; }
+	timeout "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel tcg,thread=$thread -cpu $cpu "${clock[@]}" -m 2048 \
 		-nographic -no-reboot -kernel "$image" -initrd "$root/initrd.more" \
 		-append "console=ttyS0 quiet panic=-1 lsm=lockdown,capability,yama,apparmor,bpf nokaslr mitigations=off ${TESTS:+TESTS=$TESTS}" \
 		</dev/null >"$log" 2>&1 || true
