@@ -28,10 +28,14 @@ static __always_inline bool hc_aside(u32 type, struct task_struct *target)
 		hc_count(HC_SELF, type);
 		return true;
 	}
-	if (!hc_outside())
+	if (!hc_outside() && !hc_selecting)
 		return false;
 	other = target ? BPF_CORE_READ(target, tgid) : 0;
-	return other != hc_self && !bpf_map_lookup_elem(&hc_scope, &other);
+	if (other == hc_self)
+		return false;
+	if (hc_outside() && !bpf_map_lookup_elem(&hc_scope, &other))
+		return true;
+	return hc_unselected(type);
 }
 
 static __noinline int hc_access_row(struct hc_access *a)

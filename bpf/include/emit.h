@@ -9,7 +9,7 @@
 #ifndef HC_EMIT_H
 #define HC_EMIT_H
 
-#include "maps.h"
+#include "select.h"
 
 static __always_inline void hc_count(u32 cause, u32 type)
 {
@@ -126,8 +126,8 @@ static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
 	return b;
 }
 
-/* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full
- * or the cgroup is over its quota, which is counted. */
+/* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full,
+ * the cgroup is over its quota, or the filter does not want the record, which is counted. */
 static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 {
 #ifdef HC_COMPAT
@@ -140,6 +140,10 @@ static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 	long err = -1;
 	bool important = hc_important(type);
 
+	if (hc_sel_late(b, type)) {
+		b->busy = 0;
+		return false;
+	}
 	hc_count(HC_SEEN, type);
 	if (type == HC_OPEN) { /* to be written, or made */
 		struct hc_ev_open *o = (void *)b->data;

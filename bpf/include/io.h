@@ -95,8 +95,14 @@ static __always_inline void hc_io_fill(struct hc_ev_io *e, struct task_struct *t
 /* Sends the totals of a slot. A slot whose row found no room stays pending. */
 static __noinline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u32 reason)
 {
-	struct hc_ev_io *e = hc_reserve_in(hc_bulk, HC_IO, sizeof(*e));
+	struct hc_ev_io *e;
 
+	if (hc_unselected(HC_IO)) {
+		s->sent = s->last;
+		s->sent_ops = s->ops_in + s->ops_out;
+		return;
+	}
+	e = hc_reserve_in(hc_bulk, HC_IO, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return;
@@ -213,7 +219,7 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	bool first;
 	u64 now;
 
-	if (ret <= 0 || hc_skip(type))
+	if (ret <= 0 || hc_skip_both(type, HC_IO))
 		return 0;
 	hc_inode(&o, BPF_CORE_READ(f, f_inode));
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
@@ -249,6 +255,8 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	}
 	if (BPF_CORE_READ(f, f_inode, i_sb, s_magic) == PROC_SUPER_MAGIC)
 		hc_io_mem(f, ret, in, method);
+	if (hc_unselected(type))
+		return 0;
 	b = hc_get_buf(type, sizeof(*e));
 	if (!b)
 		return 0;

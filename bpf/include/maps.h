@@ -41,7 +41,9 @@ enum hc_cause {
 	HC_TRUNCATED = 6,  /* sent, but cut */
 	HC_NESTED = 7,     /* the scratch buffer was in use by an interrupted program */
 	HC_QUOTA = 8,      /* refused: its cgroup is over its quota; hc_quota_lost says whose */
-	HC_CAUSES = 9,
+	HC_UNSELECTED = 9, /* left out before it was made: the filter does not want it; see select.h */
+	HC_DESELECTED = 10, /* made, and not sent: the same */
+	HC_CAUSES = 11,
 };
 
 struct hc_counts {

@@ -242,6 +242,95 @@ static __always_inline bool hc_mapped(const u64 *a)
 		(e_)->rport = bpf_ntohs(RD_(sk_, __sk_common.skc_dport));                     \
 	} while (0)
 
+/* The ends of a socket, as a filter asks for them. */
+struct hc_sel_ends {
+	u64 laddr[2], raddr[2];
+	u32 netns;
+	u16 lport, rport;
+	u8 family, proto;
+};
+
+static __always_inline bool hc_sel_addr(const volatile struct hc_sel_pred *p, const u64 *a, u32 family)
+{
+	return (p->n > 0 && family == (p->ends >> 8 & 0xff) && (a[0] & p->hi[0]) == p->lo[0] && (a[1] & p->hi[1]) == p->lo[1]) ||
+	       (p->n > 1 && family == (p->ends >> 16 & 0xff) && (a[0] & p->hi[2]) == p->lo[2] && (a[1] & p->hi[3]) == p->lo[3]);
+}
+
+static __always_inline bool hc_sel_end(const volatile struct hc_sel_pred *p, const struct hc_sel_ends *x)
+{
+	switch (p->kind) {
+	case HC_SEL_PORT:
+		return (p->ends & 1 && hc_in_ranges(p, x->lport)) || (p->ends & 2 && hc_in_ranges(p, x->rport));
+	case HC_SEL_ADDR:
+		return (p->ends & 1 && hc_sel_addr(p, x->laddr, x->family)) || (p->ends & 2 && hc_sel_addr(p, x->raddr, x->family));
+	case HC_SEL_FAMILY:
+		return hc_in_ranges(p, x->family);
+	case HC_SEL_PROTO:
+		return hc_in_ranges(p, x->proto);
+	}
+	return !p->negate;
+}
+
+/* Whether a row about a TCP socket may be wanted whose actor is the running task (tgid -1) or
+ * another process, of which more may be known than nothing. */
+__noinline u32 hc_sel_sock(u64 sock, u32 type, u32 tgid, u64 cgroup)
+{
+	struct sock *sk = (void *)sock;
+	struct hc_sel_ends x = {};
+
+	if (!hc_selecting)
+		return 1;
+	hc_set_tuple(&x, sk, HC_PROBE);
+	HC_ROLLED
+	for (u32 c = 0; c < HC_SEL_CLAUSES; c++) {
+		bool holds = true;
+
+		if (c >= hc_sel.n)
+			break;
+		if (!(hc_sel.clause[c].types >> (type & 63) & 1))
+			continue;
+		HC_ROLLED
+		for (u32 i = 0; i < HC_SEL_PREDS; i++) {
+			const volatile struct hc_sel_pred *p = &hc_sel.pred[(hc_sel.clause[c].first + i) & (HC_SEL_PREDS - 1)];
+			bool is;
+
+			if (i >= hc_sel.clause[c].n)
+				break;
+			if (p->kind >= HC_SEL_PATH)
+				is = hc_sel_end(p, &x);
+			else
+				is = tgid == ~0U ? hc_sel_mine(p) : hc_sel_its(p, tgid, cgroup);
+			if (is == p->negate) {
+				holds = false;
+				break;
+			}
+		}
+		if (holds)
+			return 1;
+	}
+	return 0;
+}
+
+/* True when the filter does not want a row about a socket, which is then counted: of its owner, or
+ * with mine set of the running task. */
+static __always_inline bool hc_unselected_sock(struct sock *sk, u32 type, struct hc_sk *s, bool mine)
+{
+	u32 tgid = mine ? ~0U : s ? s->o.pid : 0, told;
+	u64 cgroup = s ? s->o.cgroup : 0;
+
+	if (!hc_selecting)
+		return false;
+	if (!(hc_sel.types >> type & 1))
+		told = 0;
+	else if (hc_sel.ends >> type & 1)
+		told = hc_sel_sock((u64)sk, type, tgid, cgroup);
+	else
+		told = mine ? hc_sel_actor(type) : hc_sel_other(type, tgid, cgroup);
+	if (!told)
+		hc_count(HC_UNSELECTED, type);
+	return !told;
+}
+
 /* The inode of a socket: what /proc/PID/fd shows. 0 when no file was made of it yet. */
 static __always_inline u64 hc_sock_ino(struct sock *sk)
 {

@@ -156,7 +156,7 @@ static __always_inline bool hc_outside(void)
 
 /* True when the running process makes no bulk events: it is the recorder itself, which is
  * counted, or outside the recorded command. */
-static __always_inline bool hc_skip(u32 type)
+static __always_inline bool hc_aloof(u32 type)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
@@ -165,6 +165,18 @@ static __always_inline bool hc_skip(u32 type)
 		return true;
 	}
 	return hc_outside();
+}
+
+/* The same, or the filter wants no event of that type from it, which is counted too. */
+static __always_inline bool hc_skip(u32 type)
+{
+	return hc_aloof(type) || hc_unselected(type);
+}
+
+/* The same where an operation makes events of two types. */
+static __always_inline bool hc_skip_both(u32 type, u32 other)
+{
+	return hc_aloof(type) || (!hc_selected(other) && hc_unselected(type));
 }
 
 /* The pid of the task in its own pid namespace, and that namespace. */

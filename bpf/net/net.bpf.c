@@ -65,6 +65,8 @@ static __always_inline int listening(struct sock *sk)
 
 	if (s ? s->own == HC_OWN_SELF : hc_scoped)
 		return 0;
+	if (hc_unselected_sock(sk, HC_LISTEN, s, true))
+		return 0;
 	e = hc_reserve_in(hc_crit, HC_LISTEN, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -87,6 +89,8 @@ static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state
 	struct hc_ev_connect *e;
 	struct hc_tcp v = { .role = HC_ROLE_CONNECTED };
 
+	if (hc_unselected_sock(sk, HC_CONNECT, s, false))
+		return 0;
 	e = hc_reserve_in(hc_crit, HC_CONNECT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -188,6 +192,8 @@ static __always_inline int closed(struct sock *sk, int old)
 		return 0; /* never a connection: no program could have had it */
 	if (v.role == HC_ROLE_LISTENER)
 		v.role = HC_ROLE_ACCEPTED;
+	if (hc_unselected_sock(sk, HC_CONN_CLOSE, s, false))
+		return 0;
 	e = hc_reserve_in(hc_crit, HC_CONN_CLOSE, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -300,7 +306,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	proto = BPF_CORE_READ(sk, sk_protocol);
 	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_MPTCP))
 		return 0;
-	if (hc_skip(HC_ACCEPT))
+	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
 	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
 	if (!e) {
@@ -444,6 +450,8 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 	if (!first)
 		return 0;
 	if (tcp) {
+		if (hc_unselected_sock(sk, HC_SOCK, s, true))
+			return 0;
 		e = sock_row(sk, dir, ret);
 		if (e) {
 			hc_set_tuple(e, sk, HC_DIRECT);
@@ -637,7 +645,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 	struct hc_udp *u;
 	bool first = false, tick = false;
 
-	if (hc_skip(HC_SOCK_TOTAL))
+	if (hc_skip_both(HC_SOCK_TOTAL, HC_SOCK))
 		return 0;
 	u = bpf_sk_storage_get(&hc_udp, sk, NULL, ret >= 0 ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!u) {
@@ -692,7 +700,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 			lose_total();
 		}
 	}
-	if (!first)
+	if (!first || hc_unselected(HC_SOCK))
 		return 0;
 	e = sock_row(sk, dir, ret);
 	if (!e) {

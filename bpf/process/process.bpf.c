@@ -30,6 +30,8 @@ int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
 		if (!(clone_flags & CLONE_THREAD) && bpf_map_update_elem(&hc_scope, &ctgid, &one, BPF_ANY))
 			hc_count(HC_MAP_FULL, HC_FORK);
 	}
+	if (hc_selecting && hc_sel.trees && !(clone_flags & CLONE_THREAD) && hc_sel_born(tgid, ctgid))
+		hc_count(HC_MAP_FULL, HC_FORK);
 	e = hc_reserve_in(hc_crit, HC_FORK, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -151,6 +153,8 @@ static __always_inline int exited(struct task_struct *t, bool group_dead)
 	hc_io_flush(t, HC_IO_EXIT);
 	if (group_dead && hc_scoped)
 		bpf_map_delete_elem(&hc_scope, &tgid);
+	if (group_dead && hc_selecting && hc_sel.trees)
+		hc_sel_died(tgid);
 	e = hc_reserve_in(hc_crit, HC_EXIT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);

@@ -55,6 +55,8 @@ int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct
 			goto fill;
 		}
 	}
+	if (flags & HC_F_NO_OWNER ? hc_unselected_of(HC_SIGNAL, 0, 0) : hc_unselected(HC_SIGNAL))
+		return 0;
 	e = hc_reserve_in(hc_bulk, HC_SIGNAL, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);

@@ -253,7 +253,7 @@ int hc_iter_file(struct bpf_iter__task_file *ctx)
 	if (t->pid != t->tgid && t->files == t->group_leader->files)
 		return 0;
 	tgid = t->tgid;
-	if (tgid == hc_self || (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid)))
+	if (tgid == hc_self || (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid)) || !hc_selected_of(HC_FILE, tgid, 0))
 		return 0;
 	b = get_buf(BUF_FILE, HC_FILE, sizeof(*e));
 	if (!b)

@@ -81,12 +81,12 @@ int hc_iter_vma(struct bpf_iter__task_vma *ctx)
 	if (!f)
 		return 0;
 	flags = BPF_CORE_READ(vma, vm_flags);
-	if (flags & VM_EXEC)
+	if (flags & VM_EXEC && hc_selected_of(HC_MMAP_EXEC, tgid, 0))
 		row(ctx, t, vma, f, HC_MMAP_EXEC, flags);
 	if (flags & VM_SHARED) { /* of a file opened for writing, so that it may be made writable */
 		if (!hc_stores_add(tgid, BPF_CORE_READ(vma, vm_start), BPF_CORE_READ(vma, vm_end)))
 			hc_count(HC_MAP_FULL, HC_UNMAP);
-		if (flags & VM_WRITE)
+		if (flags & VM_WRITE && hc_selected_of(HC_MMAP_WRITE, tgid, 0))
 			row(ctx, t, vma, f, HC_MMAP_WRITE, flags);
 	}
 	return 0;

@@ -13,16 +13,18 @@ import (
 
 // What the kernel half counts: the rows of a Counts, as in bpf/include/maps.h.
 const (
-	Seen      = iota // records made: each is received, or in RingFull or Nested
-	RingFull         // no room in the ring
-	ReadFault        // user memory could not be read; the record was sent, marked
-	MapFull          // no room in a table; the record was sent with less in it
-	Busy             // storage busy: the operation was not counted
-	Self             // left out: done by the recorder itself
-	Truncated        // sent, but cut
-	Nested           // the scratch buffer was in use by an interrupted program
-	Quota            // refused: the cgroup is over its quota; a table says whose
-	Causes           // how many there are
+	Seen       = iota // records made: each is received, or in RingFull or Nested
+	RingFull          // no room in the ring
+	ReadFault         // user memory could not be read; the record was sent, marked
+	MapFull           // no room in a table; the record was sent with less in it
+	Busy              // storage busy: the operation was not counted
+	Self              // left out: done by the recorder itself
+	Truncated         // sent, but cut
+	Nested            // the scratch buffer was in use by an interrupted program
+	Quota             // refused: the cgroup is over its quota; a table says whose
+	Unselected        // left out before it was made: the filter does not want it
+	Deselected        // made, and not sent: the same
+	Causes            // how many there are
 )
 
 // Counts is the counters of one cpu.
@@ -200,7 +202,7 @@ func bound(row *event.Row, now *Reading, old *Counts, cpu int, e *event.Event) {
 	var lost uint64
 	for t := range event.Type(event.MaxType) {
 		if other := event.ByID(t); other != nil && other.Ring == e.Ring {
-			lost += now.CPU[cpu][RingFull][t] - old[RingFull][t] + now.CPU[cpu][Quota][t] - old[Quota][t]
+			lost += now.CPU[cpu][RingFull][t] - old[RingFull][t] + now.CPU[cpu][Quota][t] - old[Quota][t] + now.CPU[cpu][Deselected][t] - old[Deselected][t]
 		}
 	}
 	from := h.Last // what no later record brackets was lost after the last one
@@ -225,7 +227,7 @@ type Gaps struct {
 func (l *Ledger) Reconcile(now Reading, received *[event.MaxType]uint64, gaps ...Gaps) (rows []event.Row, unaccounted uint64) {
 	for t := range event.Type(event.MaxType) {
 		seen := now.Sum(Seen, t)
-		told := received[t] + now.Sum(RingFull, t) + now.Sum(Nested, t) + now.Sum(Quota, t)
+		told := received[t] + now.Sum(RingFull, t) + now.Sum(Nested, t) + now.Sum(Quota, t) + now.Sum(Deselected, t)
 		switch {
 		case seen > told:
 			rows = append(rows, Row(l.Start, now.At, 0, t, seen-told, "unaccounted", fmt.Sprintf("%d made, %d received or known lost", seen, told)))
@@ -253,7 +255,7 @@ func (l *Ledger) Reconcile(now Reading, received *[event.MaxType]uint64, gaps ..
 			if cpu < len(now.CPU) {
 				for t := range event.Type(event.MaxType) {
 					if e := event.ByID(t); e != nil && e.Ring == g.Ring {
-						known += now.CPU[cpu][RingFull][t] + now.CPU[cpu][Quota][t]
+						known += now.CPU[cpu][RingFull][t] + now.CPU[cpu][Quota][t] + now.CPU[cpu][Deselected][t]
 					}
 				}
 			}
