@@ -45,8 +45,16 @@ race: ## the offline half under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./format/... ./replay/... ./query/...
 
 .PHONY: bench
-bench: build ## the benchmark table, recorder off against on (root, some minutes)
-	$(GO) run ./recorder/bench -hindcast bin/hindcast -results recorder/bench/results
+bench: build ## what recording costs, hindcast beside its rivals (root, about 25 minutes; BENCH='-only open,auditd' for a part)
+	recorder/bench/install.sh
+	$(GO) build -o .cache/bench ./recorder/bench
+	.cache/bench -hindcast bin/hindcast -results recorder/bench/results $(BENCH)
+
+.PHONY: bench-quick
+bench-quick: build ## the same in four minutes: fewer windows, main rows (root)
+	recorder/bench/install.sh
+	$(GO) build -o .cache/bench ./recorder/bench
+	.cache/bench -quick -hindcast bin/hindcast $(BENCH)
 
 .PHONY: evasion
 evasion: build ## evasions under hindcast and, where it is installed, auditd: who saw what (root)

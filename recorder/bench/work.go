@@ -3,240 +3,275 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"runtime"
-	"syscall"
+	"math"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"hindcast/recorder/bench/load"
+	"hindcast/recorder/bench/report"
+	"hindcast/recorder/bench/tool"
 )
 
-// A piece of work that can be repeated. do repeats it n times.
-type work struct {
-	name string
-	what string // for the table
-	step int    // repetitions between two looks at the clock
-	make func(dir string) (do func(n int) error, err error)
+// cell is what one tool did to one piece of work.
+type cell struct {
+	off, on         []float64 // processor ns of an operation, by window
+	wallOff, wallOn []float64
+
+	counted  int     // operations of the census
+	recorder float64 // processor ns of the tool for an operation
+	seen     float64 // records for an operation
+	lost     int64
+	bytes    float64 // for a record; NaN when the tool keeps nothing
+	peak     int64   // resident
+
+	why string // it has no figures
 }
 
-var works = []work{
-	{"getppid", "getppid: a call that is not recorded", 5000, func(string) (func(int) error, error) {
-		return func(n int) error {
-			for range n {
-				syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0)
-			}
-			return nil
-		}, nil
-	}},
-	{"read", "read of 1 byte from a file already reported", 2000, func(dir string) (func(int) error, error) {
-		path := filepath.Join(dir, "byte")
-		if err := os.WriteFile(path, []byte{1}, 0o600); err != nil {
-			return nil, err
-		}
-		fd, err := syscall.Open(path, syscall.O_RDONLY, 0)
-		if err != nil {
-			return nil, err
-		}
-		buf := make([]byte, 1)
-		return func(n int) error {
-			for range n {
-				if _, err := unix.Pread(fd, buf, 0); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}},
-	{"open", "open and close of one file", 500, func(dir string) (func(int) error, error) {
-		path := filepath.Join(dir, "opened")
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			return nil, err
-		}
-		return func(n int) error {
-			for range n {
-				fd, err := syscall.Open(path, syscall.O_RDONLY, 0)
-				if err != nil {
-					return err
-				}
-				if err := syscall.Close(fd); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}},
-	{"exec", "fork, exec and exit of true", 5, func(string) (func(int) error, error) {
-		return func(n int) error {
-			for range n {
-				pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{})
-				if err != nil {
-					return err
-				}
-				if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, nil
-	}},
-	{"connect", "connect, accept, 1 byte and close on loopback", 50, connections},
+// ratio is what the work itself costs, with over without.
+func (c *cell) ratio() (m, half float64) { return report.Mean(report.Ratios(c.off, c.on)) }
+
+func (c *cell) wall() (m, half float64) { return report.Mean(report.Ratios(c.wallOff, c.wallOn)) }
+
+// alone is ns of an operation without the tool.
+func (c *cell) alone() float64 { m, _ := report.Mean(c.off); return m }
+
+// total is what work and recorder cost together, over the work alone.
+func (c *cell) total() float64 {
+	m, _ := c.ratio()
+	return m + c.recorder/c.alone()
 }
 
-// connections makes one TCP connection after the other, both ends in one thread. Many
-// listening addresses keep the pairs of ports from running out.
-func connections(string) (func(int) error, error) {
-	const addrs = 100
-	var at [addrs]*unix.SockaddrInet4
-	var ln [addrs]int
-	for i := range at {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return nil, err
-		}
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte(net.IPv4(127, 0, 1, byte(i+1)).To4())}); err != nil {
-			return nil, err
-		}
-		if err := unix.Listen(fd, 16); err != nil {
-			return nil, err
-		}
-		sa, err := unix.Getsockname(fd)
-		if err != nil {
-			return nil, err
-		}
-		at[i], ln[i] = sa.(*unix.SockaddrInet4), fd
+func (c *cell) ok() bool { return c != nil && c.why == "" && len(c.on) > 0 }
+
+// figures is everything that was measured.
+type figures struct {
+	cells   map[string]map[string]*cell // by tool, by work
+	missing map[string]string           // tool: why it did not run
+	programs
+	rates   []rated
+	cores   []loaded
+	idle    *idleness
+	engine  *engine
+	trouble []string
+}
+
+func (f *figures) init() {
+	f.cells, f.missing = map[string]map[string]*cell{}, map[string]string{}
+}
+
+func (f *figures) cell(t tool.Tool, w *load.Work) *cell {
+	if f.cells[t.Name()] == nil {
+		f.cells[t.Name()] = map[string]*cell{}
 	}
-	buf := []byte{1}
-	next := 0
-	return func(n int) error {
-		for range n {
-			next = (next + 1) % addrs
-			c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			if err := unix.Connect(c, at[next]); err != nil {
-				return fmt.Errorf("connect: %w", err)
-			}
-			s, _, err := unix.Accept4(ln[next], unix.SOCK_CLOEXEC)
-			if err != nil {
-				return err
-			}
-			if _, err := unix.Write(c, buf); err != nil {
-				return err
-			}
-			if _, err := unix.Read(s, buf); err != nil {
-				return err
-			}
-			unix.Close(c)
-			unix.Close(s)
-		}
-		return nil
-	}, nil
-}
-
-// flood opens, writes and closes many files as fast as it can: every round is an open
-// and a first write on an object of its own.
-func flood(dir string) (func(int) error, error) {
-	const files = 2000
-	var names [files]string
-	for i := range names {
-		names[i] = filepath.Join(dir, fmt.Sprintf("f%04d", i))
+	c := f.cells[t.Name()][w.Name]
+	if c == nil {
+		c = &cell{}
+		f.cells[t.Name()][w.Name] = c
 	}
-	next := 0
-	return func(n int) error {
-		for range n {
-			next = (next + 1) % files
-			fd, err := syscall.Open(names[next], syscall.O_WRONLY|syscall.O_CREAT, 0o600)
-			if err != nil {
-				return err
-			}
-			if _, err := syscall.Write(fd, []byte{1}); err != nil {
-				return err
-			}
-			if err := syscall.Close(fd); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
+	return c
 }
 
-// paced is the same at 50,000 rounds a second, about 100,000 events.
-func paced(dir string) (func(n int) error, error) {
-	const rate = 50_000
-	do, err := flood(dir)
+// able says whether a tool can run here, and keeps why not.
+func (b *bench) able(t tool.Tool) bool {
+	if b.figures.missing[t.Name()] != "" {
+		return false
+	}
+	// The rule of this run, which keeps audit's mark off processes, is no hindrance.
+	if err := t.Check(); err != nil {
+		b.figures.missing[t.Name()] = err.Error()
+		return false
+	}
+	return true
+}
+
+func (b *bench) measureWork(ctx context.Context) error {
+	for _, t := range b.tools {
+		if !b.able(t) {
+			continue
+		}
+		if err := b.workUnder(ctx, t); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			b.figures.missing[t.Name()] = err.Error()
+			b.progress("%s: %v\n", t.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) workUnder(ctx context.Context, t tool.Tool) error {
+	c, release, err := b.newCrew(t)
+	defer release()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var due time.Time
-	return func(n int) error {
-		if now := time.Now(); due.Before(now.Add(-time.Second)) {
-			due = now // the first call, or one after a pause
+	for _, w := range b.works { // and once before anything is timed
+		if _, err := c.run(ctx, w, load.Order{For: time.Millisecond}); err != nil {
+			b.figures.cell(t, w).why = err.Error()
 		}
-		due = due.Add(time.Duration(n) * time.Second / rate)
-		if err := do(n); err != nil {
-			return err
-		}
-		time.Sleep(time.Until(due))
-		return nil
-	}, nil
+	}
+	if err := b.windows(ctx, t, c); err != nil {
+		return err
+	}
+	return b.counts(ctx, t, c)
 }
 
-// serve is the worker: it reads "NAME MICROSECONDS" lines and answers each with
-// "OPERATIONS NANOSECONDS", the latter of processor time.
-func serve(dir string) error {
-	runtime.LockOSThread()
-	do := map[string]func(int) error{}
-	step := map[string]int{}
-	for _, w := range append(works, work{name: "flood", step: 100, make: flood}, work{name: "paced", step: 500, make: paced}) {
-		f, err := w.make(dir)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
-		}
-		do[w.name], step[w.name] = f, w.step
-	}
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
-		var name string
-		var us int
-		if _, err := fmt.Sscan(in.Text(), &name, &us); err != nil {
-			return err
-		}
-		begin, ops := time.Now(), 0
-		used, err := processorTime()
-		if err != nil {
-			return err
-		}
-		for time.Since(begin) < time.Duration(us)*time.Microsecond {
-			if err := do[name](step[name]); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+// windows fills the pairs.
+func (b *bench) windows(ctx context.Context, t tool.Tool, c *crew) error {
+	all := func(with bool) error {
+		for _, w := range b.works {
+			cell := b.figures.cell(t, w)
+			if cell.why != "" {
+				continue
 			}
-			ops += step[name]
+			s, wall, err := b.window(ctx, c, w)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				cell.why = err.Error()
+				continue
+			}
+			if with {
+				cell.on, cell.wallOn = append(cell.on, s), append(cell.wallOn, wall)
+			} else {
+				cell.off, cell.wallOff = append(cell.off, s), append(cell.wallOff, wall)
+			}
 		}
-		now, err := processorTime()
-		if err != nil {
+		return nil
+	}
+	if err := all(false); err != nil {
+		return err
+	}
+	n := b.pairs(t)
+	for i := range n {
+		b.progress("%s: pair %d of %d\n", t.Name(), i+1, n)
+		if err := b.with(ctx, t, c, func(tool.Run) error { return all(true) }, nil); err != nil {
 			return err
 		}
-		if _, err := fmt.Println(ops, int64(now-used)); err != nil {
+		if err := all(false); err != nil {
 			return err
 		}
 	}
-	return in.Err()
+	return nil
 }
 
-// processorTime returns what this process and its ended children have used.
-func processorTime() (time.Duration, error) {
-	var own unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &own); err != nil {
-		return 0, err
+// window does a piece of work for one window. Cheap calls are cut into rounds whose median
+// stands for the window, so that a processor taken away for a moment does not.
+func (b *bench) window(ctx context.Context, c *crew, w *load.Work) (ns, wall float64, err error) {
+	rounds, each := 1, b.plan.long
+	if w.Pinned {
+		rounds, each = 5, b.plan.window/5
 	}
-	var children unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil {
-		return 0, err
+	var cpus, walls []float64
+	for range rounds {
+		s, err := c.run(ctx, w, load.Order{For: each})
+		if err != nil {
+			return 0, 0, err
+		}
+		cpus, walls = append(cpus, s.NS()), append(walls, s.WallNS())
 	}
-	return time.Duration(own.Nano() + children.Utime.Nano() + children.Stime.Nano()), nil
+	return report.Median(cpus), report.Median(walls), nil
+}
+
+// with runs a tool around f.
+func (b *bench) with(ctx context.Context, t tool.Tool, c *crew, f func(tool.Run) error, result *tool.Result) error {
+	dir, done, err := b.folder()
+	if err != nil {
+		return err
+	}
+	defer done()
+	pids, err := c.pids()
+	if err != nil {
+		return err
+	}
+	r, err := t.Start(ctx, tool.Target{Dir: dir, PIDs: pids})
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	err = f(r)
+	res, stopErr := r.Stop()
+	if result != nil {
+		*result = res
+	}
+	time.Sleep(200 * time.Millisecond) // freeing programs and maps is over
+	if err == nil && stopErr != nil {
+		err = fmt.Errorf("stop: %w", stopErr)
+	}
+	return err
+}
+
+// census is what a tool saw and used during a piece of work.
+type census struct {
+	sample load.Sample
+	cpu    time.Duration
+	seen   int64
+	lost   int64
+	bytes  int64
+	peak   int64
+}
+
+func (b *bench) censusOf(ctx context.Context, t tool.Tool, c *crew, do func() (load.Sample, error)) (n census, err error) {
+	var before time.Duration
+	var res tool.Result
+	err = b.with(ctx, t, c, func(r tool.Run) error {
+		var err error
+		if before, err = r.CPU(); err != nil {
+			return err
+		}
+		if n.sample, err = do(); err != nil {
+			return err
+		}
+		_, n.peak, err = r.Resident()
+		return err
+	}, &res)
+	n.cpu, n.seen, n.lost, n.bytes = res.CPU-before, res.Seen, res.Lost, res.Bytes
+	return n, err
+}
+
+// counts fills what the tool used and saw.
+func (b *bench) counts(ctx context.Context, t tool.Tool, c *crew) error {
+	nothing, err := b.censusOf(ctx, t, c, func() (load.Sample, error) {
+		time.Sleep(b.plan.census)
+		return load.Sample{}, nil
+	})
+	if err != nil {
+		return err
+	}
+	repeats := 1
+	if b.standard() == t {
+		repeats = b.repeats
+	}
+	for _, w := range b.works {
+		cell := b.figures.cell(t, w)
+		if cell.why != "" {
+			continue
+		}
+		b.progress("%s: count of %s\n", t.Name(), w.Name)
+		var used []float64
+		for range repeats {
+			n, err := b.censusOf(ctx, t, c, func() (load.Sample, error) { return c.run(ctx, w, load.Order{For: b.plan.census}) })
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				cell.why = err.Error()
+				break
+			}
+			ops := float64(n.sample.Ops)
+			used = append(used, max(0, float64(n.cpu-nothing.cpu))/ops)
+			cell.counted, cell.lost, cell.peak = n.sample.Ops, n.lost, n.peak
+			cell.seen = max(0, float64(n.seen-nothing.seen)) / ops
+			cell.bytes = math.NaN()
+			if n.bytes != tool.Unknown && n.seen-nothing.seen > n.seen/2 {
+				cell.bytes = float64(n.bytes-nothing.bytes) / float64(n.seen-nothing.seen)
+			}
+		}
+		if len(used) > 0 {
+			cell.recorder = report.Median(used)
+		}
+	}
+	return nil
 }

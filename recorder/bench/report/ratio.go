@@ -1,19 +1,16 @@
-//go:build linux
-
-package main
+// Package report holds what the figures of the benchmark are computed and printed with.
+//
+// A pair is a window with a tool and its two neighbours without; a ratio is one pair's.
+package report
 
 import (
 	"math"
 	"slices"
 )
 
-// sample is one window: ns per operation.
-type sample = float64
-
-// ratios compares every window that had the recorder with the mean of its neighbours
-// that had not: off has one more window than on, and off[i], on[i], off[i+1] followed
-// each other.
-func ratios(off, on []sample) []float64 {
+// Ratios compares every window that had the tool with the mean of its neighbours that had
+// not: off has one more window than on, and off[i], on[i], off[i+1] followed each other.
+func Ratios(off, on []float64) []float64 {
 	r := make([]float64, len(on))
 	for i := range on {
 		r[i] = on[i] / ((off[i] + off[i+1]) / 2)
@@ -21,14 +18,14 @@ func ratios(off, on []sample) []float64 {
 	return r
 }
 
-// median returns the middle value; of an odd number of them.
-func median(v []float64) float64 {
+// Median returns the middle value, the higher of two.
+func Median(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	return v[len(v)/2]
 }
 
-// mean returns the mean and the half width of its 95 % interval (Student's t).
-func mean(v []float64) (m, half float64) {
+// Mean returns the mean and the half width of its 95 % interval (Student's t).
+func Mean(v []float64) (m, half float64) {
 	for _, x := range v {
 		m += x
 	}
