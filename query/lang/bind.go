@@ -39,6 +39,9 @@ type Env struct {
 	Offset clock.Offset // of the capture, to compare wall times with event time
 	Arch   string       // of the capture: "arm64", else amd64
 	Actors Actors       // nil: a filter that NeedsActors must not be run
+	// Live binds for rows that are just being recorded: what asks for replayed state then lets every
+	// row pass, negated too, except for the user, which Actors must know.
+	Live bool
 }
 
 // Filter is a bound expression. It keeps scratch space and is for one goroutine at a time.
@@ -52,16 +55,19 @@ type Filter struct {
 	// NeedsActors reports that the expression asks about replayed state.
 	NeedsActors bool
 
-	root   node
-	actors Actors
-	ctx    rowCtx
+	root    node
+	origins map[node]origin
+	actors  Actors
+	ctx     rowCtx
 }
 
 type binder struct {
-	src   string
-	env   Env
-	inAnc bool
-	need  bool
+	src     string
+	env     Env
+	inAnc   bool
+	need    bool
+	users   bool // asks for the user of the actor
+	origins map[node]origin
 }
 
 // Compile parses and binds in one step.
@@ -80,7 +86,8 @@ func Bind(src string, e Expr, env Env) (*Filter, error) {
 	if e == nil {
 		return f, nil
 	}
-	b := &binder{src: src, env: env}
+	b := &binder{src: src, env: env, origins: map[node]origin{}}
+	f.origins = b.origins
 	n, err := b.bind(e, false)
 	if err != nil {
 		return nil, err
@@ -89,6 +96,9 @@ func Bind(src string, e Expr, env Env) (*Filter, error) {
 	f.Cols = n.cols() | 1<<event.ColType | 1<<event.ColTS
 	f.Exact = n.exact()
 	f.NeedsActors = b.need
+	if env.Live {
+		f.NeedsActors = b.users
+	}
 	if b.need {
 		f.Cols |= 1<<event.ColPID | 1<<event.ColPStart
 	}
@@ -115,6 +125,35 @@ func (b *binder) bind(e Expr, neg bool) (node, error) {
 		return b.list(e.X, neg, neg)
 	case *Or:
 		return b.list(e.X, neg, !neg)
+	}
+	n, err := b.leaf(e, neg)
+	if err != nil {
+		return nil, err
+	}
+	if b.env.Live && !b.inAnc {
+		n = b.live(n)
+	}
+	b.origins[n] = origin{e, neg}
+	return n, nil
+}
+
+// live replaces what only a replay can answer.
+func (b *binder) live(n node) node {
+	switch n := n.(type) {
+	case *actorLeaf:
+		if n.attr == attrUID {
+			b.users = true
+			return n
+		}
+	case *ancLeaf, *descLeaf:
+	default:
+		return n
+	}
+	return &constNode{true}
+}
+
+func (b *binder) leaf(e Expr, neg bool) (node, error) {
+	switch e := e.(type) {
 	case *Word:
 		return b.word(e, neg)
 	case *Exists:
