@@ -220,18 +220,19 @@ static __always_inline void hc_write_sock_row(struct seq_file *seq, struct sock 
 		bpf_seq_write(seq, name.b, n);
 }
 
-/* A unix socket got its other end: op is that of the catalogue, named the end with a name or NULL. */
-static __always_inline int hc_unix_conn(s64 ret, u32 op, struct inode *i, struct socket *so, struct sock *sk, struct sock *named)
+/* A unix socket got its other end: op is that of the catalogue, named the end with a name or NULL.
+ * The row is not sent yet; NULL for none. */
+static __always_inline struct hc_buf *hc_unix_conn_row(s64 ret, u32 op, struct inode *i, struct socket *so, struct sock *sk, struct sock *named)
 {
 	struct sock *peer = hc_unix_peer(sk);
 	struct hc_ev_unix_conn *e;
 	struct hc_buf *b;
 
 	if (hc_skip(HC_UNIX_CONN))
-		return 0;
+		return NULL;
 	b = hc_get_buf(HC_UNIX_CONN, sizeof(*e));
 	if (!b)
-		return 0;
+		return NULL;
 	e = (void *)b->data;
 	hc_zero(e);
 	hc_head(&e->h, HC_UNIX_CONN, 0, ret);
@@ -248,7 +249,15 @@ static __always_inline int hc_unix_conn(s64 ret, u32 op, struct inode *i, struct
 	if (named)
 		hc_put_unix_name(b, &e->path, named);
 	hc_set_peer_process(e, sk);
-	hc_send(b, false, HC_UNIX_CONN);
+	return b;
+}
+
+static __always_inline int hc_unix_conn(s64 ret, u32 op, struct inode *i, struct socket *so, struct sock *sk, struct sock *named)
+{
+	struct hc_buf *b = hc_unix_conn_row(ret, op, i, so, sk, named);
+
+	if (b)
+		hc_send(b, false, HC_UNIX_CONN);
 	return 0;
 }
 

@@ -4,6 +4,7 @@ package kerntest
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -13,13 +14,15 @@ import (
 	"hindcast/format/event"
 )
 
-// mapOf returns a map of a hook's program by its name.
-func mapOf(t testing.TB, hook, name string) *ebpf.Map {
+// mapOf returns a map by its name, of the first of the hooks that is loaded.
+func mapOf(t testing.TB, name string, hooks ...string) *ebpf.Map {
 	t.Helper()
-	h := programs(t).Hook(hook)
-	if h == nil || h.Program() == nil {
-		t.Fatalf("%s is not loaded", hook)
+	set := programs(t)
+	i := slices.IndexFunc(hooks, func(hook string) bool { h := set.Hook(hook); return h != nil && h.Program() != nil })
+	if i < 0 {
+		t.Fatalf("none of %v is loaded", hooks)
 	}
+	h := set.Hook(hooks[i])
 	info, err := h.Program().Info()
 	must(t, err)
 	ids, ok := info.MapIDs()
@@ -35,7 +38,7 @@ func mapOf(t testing.TB, hook, name string) *ebpf.Map {
 		}
 		m.Close()
 	}
-	t.Fatalf("%s has no map %s", hook, name)
+	t.Fatalf("%s has no map %s", hooks[i], name)
 	return nil
 }
 
@@ -50,7 +53,7 @@ func TestPreemptedProgramsHaveTheirOwnBuffers(t *testing.T) {
 	}
 	dir := t.TempDir()
 	must(t, os.Mkdir(dir+"/d", 0o700))
-	m := mapOf(t, "hc_unlink", "hc_scratch")
+	m := mapOf(t, "hc_scratch", "hc_unlink")
 	hold := func(busy byte) {
 		for i := range m.MaxEntries() {
 			b := make([]byte, m.ValueSize())

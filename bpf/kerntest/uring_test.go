@@ -667,6 +667,61 @@ func TestUringSockets(t *testing.T) {
 	})
 }
 
+// What a request takes is told as what the calls take: unix sockets too, and MPTCP.
+func TestUringAcceptsAsTheCallsDo(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ring := newRing(t, 8, 0)
+	t.Run("unix", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "s")
+		l, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		must(t, err)
+		defer unix.Close(l)
+		must(t, unix.Bind(l, &unix.SockaddrUnix{Name: path}))
+		must(t, unix.Listen(l, 4))
+		c, _ := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		defer unix.Close(c)
+		must(t, unix.Connect(c, &unix.SockaddrUnix{Name: path}))
+		fd, rows := recorded(t, ring, sqe{op: opAccept, fd: int32(l)})
+		if fd < 0 {
+			t.Fatal(syscall.Errno(-fd))
+		}
+		defer unix.Close(fd)
+		u := one(t, rows, typ(event.UnixConn))
+		checkActor(t, u, ring)
+		var st, peer syscall.Stat_t
+		syscall.Fstat(fd, &st)
+		syscall.Fstat(c, &peer)
+		eq(t, "op", u.Op, 2)
+		eq(t, "descriptor", u.Ret, int64(fd))
+		eq(t, "inode", u.Ino, st.Ino)
+		eq(t, "inode of the other end", u.Ino2, peer.Ino)
+		eq(t, "name", string(u.Path), path)
+	})
+	t.Run("mptcp", func(t *testing.T) {
+		l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP)
+		if err != nil {
+			t.Skip("the kernel has no MPTCP: ", err)
+		}
+		defer unix.Close(l)
+		must(t, unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+		must(t, unix.Listen(l, 4))
+		sa, _ := unix.Getsockname(l)
+		c, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		defer unix.Close(c)
+		must(t, unix.Connect(c, sa))
+		fd, rows := recorded(t, ring, sqe{op: opAccept, fd: int32(l)})
+		if fd < 0 {
+			t.Fatal(syscall.Errno(-fd))
+		}
+		defer unix.Close(fd)
+		a := one(t, rows, typ(event.Accept))
+		checkActor(t, a, ring)
+		eq(t, "descriptor", a.Ret, int64(fd))
+		eq(t, "port", int(a.LPort), sa.(*unix.SockaddrInet4).Port)
+	})
+}
+
 func TestUringTruncates(t *testing.T) {
 	eachMode(t, func(t *testing.T, ring *uring, mode int) {
 		if !ring.knows(opFtruncate) {
@@ -718,62 +773,72 @@ func TestUringDirectDescriptor(t *testing.T) {
 	sameObject(t, w, statOf(t, path))
 }
 
-// A program may ask not to be told of success: then there is no completion to see.
-func TestUringAsksForNoAnswer(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	ring := newRing(t, 8, 0)
+// quietRing makes a ring on which requests can ask not to be told of success.
+func quietRing(t *testing.T, entries uint32) *uring {
+	t.Helper()
+	ring := newRing(t, entries, 0)
 	if ring.p.features&(1<<11) == 0 {
 		if !olderThan(t, "5.17") {
 			t.Fatal("the kernel has no IOSQE_CQE_SKIP_SUCCESS")
 		}
 		t.Skip("IOSQE_CQE_SKIP_SUCCESS needs 5.17")
 	}
-	dir := t.TempDir()
-	path := filepath.Join(dir, "f")
+	ring.tid = uint32(unix.Gettid())
+	return ring
+}
+
+// quietly makes a request that asks for no answer, and waits until it is done and the rows are
+// there.
+func quietly(t *testing.T, ring *uring, s sqe, done func() bool, all func([]event.Row) bool) []event.Row {
+	t.Helper()
+	s.flags |= sqeSkip
+	programs(t)
+	drain(t)
+	ring.queue(s)
+	ring.enter(t, 1)
+	for range 500 {
+		if done() {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !done() {
+		t.Error("it did not happen")
+	}
+	rows := settle(t, drain(t), func(rows []event.Row) bool { return all(only(rows, by(os.Getpid()))) })
+	eq(t, "completions", len(ring.reap()), 0)
+	return only(rows, by(os.Getpid()))
+}
+
+// has tells whether there are n rows of a type.
+func has(n int, k event.Type) func([]event.Row) bool {
+	return func(rows []event.Row) bool { return len(only(rows, typ(k))) == n }
+}
+
+// A program may ask not to be told of success: then there is no completion to see. What it asked for
+// is told; what it may have read or written is not claimed.
+func TestUringAsksForNoAnswer(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ring := quietRing(t, 8)
+	path := filepath.Join(t.TempDir(), "f")
 	fileOf(t, path, 1)
 	fd, _ := unix.Open(path, unix.O_RDWR, 0)
 	defer unix.Close(fd)
 	st := statOf(t, path)
 	buf := heap(10)
-	quiet := func(s sqe, gone func() bool) []event.Row {
-		s.flags |= sqeSkip
-		return only(record(t, func() {
-			ring.queue(s)
-			ring.enter(t, 1)
-			for range 500 {
-				if gone() {
-					break
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
-			if !gone() {
-				t.Error("it did not happen")
-			}
-			eq(t, "completions", len(ring.reap()), 0)
-		}), by(os.Getpid()))
-	}
-	rows := quiet(sqe{op: opWrite, fd: int32(fd), addr: ptr(&buf[0]), len: 10}, func() bool {
+	rows := quietly(t, ring, sqe{op: opWrite, fd: int32(fd), addr: ptr(&buf[0]), len: 10}, func() bool {
 		var st unix.Stat_t
 		unix.Fstat(fd, &st)
 		return st.Size == 10
-	})
-	w := one(t, rows, typ(event.FirstWrite))
-	sameObject(t, w, st)
-	eq(t, "bytes", w.Ret, 10)
+	}, has(1, event.IOUring))
+	eq(t, "writes claimed", len(only(rows, typ(event.FirstWrite))), 0)
 	r := one(t, rows, typ(event.IOUring))
+	checkActor(t, r, ring)
 	eq(t, "flags", r.N3, uringQuiet)
 	eq(t, "opcode", r.Op, opWrite)
+	eq(t, "bytes asked for", r.N5, 10)
 	sameObject(t, r, st)
-
-	rows = quiet(sqe{op: opUnlinkat, fd: unix.AT_FDCWD, addr: ptr(cstring(path))}, func() bool {
-		return unix.Access(path, 0) != nil
-	})
-	// whether it was done nobody says: the request is told, the deed is not claimed
-	eq(t, "rows of removed names", len(only(rows, typ(event.Unlink))), 0)
-	r = one(t, rows, typ(event.IOUring))
-	eq(t, "flags", r.N3, uringQuiet)
-	eq(t, "name", string(r.Path), path)
 
 	// a failed write is answered, and told a second time
 	ro, _ := unix.Open("/dev/null", unix.O_RDONLY, 0)
@@ -788,6 +853,197 @@ func TestUringAsksForNoAnswer(t *testing.T) {
 	eq(t, "first", both[0].Ret, 0)
 	eq(t, "second", both[1].Ret, -int64(unix.EBADF))
 	eq(t, "second is of the same", both[1].N1, both[0].N1)
+	for _, k := range []event.Type{event.FirstWrite, event.FirstRead, event.IO} {
+		for _, r := range append(rows, rowsOf(t, shared.set.Hook("hc_iter_io"))...) {
+			if r.Type == k && r.Ino == st.Ino && uint64(r.Dev) == st.Dev {
+				t.Errorf("a row %s of what nobody answered for: %d bytes", r.Type, r.BytesOut)
+			}
+		}
+	}
+}
+
+// Names that such a request changes are told once, by the programs inside the kernel's functions
+// where those run. Elsewhere nobody says whether it was done: the request is told, the deed is not
+// claimed.
+func TestUringQuietNames(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ring := quietRing(t, 8)
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o755))
+	j := func(s string) string { return filepath.Join(dir, s) }
+	d, _ := unix.Open(dir, unix.O_DIRECTORY|unix.O_RDONLY, 0)
+	defer unix.Close(d)
+	there := func(name string) func() bool { return func() bool { return unix.Access(j(name), 0) == nil } }
+	gone := func(name string) func() bool { return func() bool { return unix.Access(j(name), 0) != nil } }
+	c := func(s string) uint64 { return ptr(cstring(s)) }
+	fileOf(t, j("a"), 1)
+	for _, k := range []struct {
+		name        string
+		s           sqe
+		typ         event.Type
+		done        func() bool
+		path, path2 string
+	}{
+		{"link", sqe{op: opLinkat, fd: int32(d), addr: c("a"), len: uint32(d), off: c("l")}, event.Link, there("l"), "a", "l"},
+		{"rename", sqe{op: opRenameat, fd: int32(d), addr: c("l"), len: uint32(d), off: c("n")}, event.Rename, there("n"), "l", "n"},
+		{"unlink", sqe{op: opUnlinkat, fd: int32(d), addr: c("n")}, event.Unlink, gone("n"), "n", ""},
+		{"mkdir", sqe{op: opMkdirat, fd: int32(d), addr: c("m"), len: 0o700}, event.Mkdir, there("m"), "m", ""},
+		{"rmdir", sqe{op: opUnlinkat, fd: int32(d), addr: c("m"), opFl: unix.AT_REMOVEDIR}, event.Unlink, gone("m"), "m", ""},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			told := 0
+			if fromInside(t, k.typ) {
+				told = 1
+			}
+			rows := quietly(t, ring, k.s, k.done, func(rows []event.Row) bool {
+				return has(1, event.IOUring)(rows) && (told == 0 || len(only(rows, typ(k.typ))) > 0)
+			})
+			r := one(t, rows, typ(event.IOUring))
+			eq(t, "flags", r.N3, uringQuiet)
+			eq(t, "name", string(r.Path), k.path)
+			eq(t, "rows of the change", len(only(rows, typ(k.typ))), told)
+			for _, e := range only(rows, typ(k.typ)) {
+				eq(t, "io_uring flag", e.Flags&event.FlagIOUring != 0, true)
+				eq(t, "kernel's name", e.Flags&event.FlagKernelNames != 0, true)
+				eq(t, "path", string(e.Path), j(k.path))
+				if k.path2 != "" {
+					eq(t, "new path", string(e.Path2), j(k.path2))
+				}
+			}
+		})
+	}
+	// what is refused is told once, if anybody hears of it: from 6.0 on the program does not
+	t.Run("refused", func(t *testing.T) {
+		told := 0
+		if fromInside(t, event.Unlink) || olderThan(t, "6.0") {
+			told = 1
+		}
+		programs(t)
+		drain(t)
+		unix.Setfsuid(65534)
+		ring.queue(sqe{op: opUnlinkat, flags: sqeSkip, fd: int32(d), addr: c("a")})
+		ring.enter(t, 1)
+		unix.Setfsuid(0)
+		rows := only(settle(t, drain(t), func(rows []event.Row) bool {
+			rows = only(rows, by(os.Getpid()))
+			return len(only(rows, typ(event.IOUring))) > 0 && len(only(rows, typ(event.Unlink))) >= told
+		}), by(os.Getpid()))
+		eq(t, "rows of the refusal", len(only(rows, typ(event.Unlink))), told)
+		for _, u := range only(rows, typ(event.Unlink)) {
+			eq(t, "ret", u.Ret, -int64(unix.EACCES))
+			eq(t, "failed", u.Flags&event.FlagFailed != 0, true)
+		}
+		ring.reap()
+		if unix.Access(j("a"), 0) != nil {
+			t.Error("it was not refused")
+		}
+	})
+	t.Run("refused open", func(t *testing.T) {
+		s := sqe{op: opOpenat, flags: sqeSkip, fd: unix.AT_FDCWD, addr: c("/proc/1/environ")}
+		var res int
+		rows := only(record(t, func() {
+			unix.Setfsuid(65534)
+			res = ring.do(t, s)
+			unix.Setfsuid(0)
+		}), by(os.Getpid()))
+		eq(t, "result", res, -int(unix.EACCES))
+		o := one(t, rows, typ(event.OpenFailed))
+		eq(t, "name", string(o.Path), "/proc/1/environ")
+		eq(t, "rows of the request", len(only(rows, typ(event.IOUring))), 2)
+	})
+}
+
+// The memory of a request is used again: what was noted of one that ended without an answer is
+// not taken for what comes after it.
+func TestUringForgetsQuietRequests(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ring := quietRing(t, 64)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	fileOf(t, path, 1)
+	fd, _ := unix.Open(path, unix.O_RDWR, 0)
+	defer unix.Close(fd)
+	buf := heap(10)
+	const data = 0xABC0FFEE
+	many := func(s sqe) (all []sqe) {
+		for range 32 {
+			all = append(all, s)
+		}
+		return all
+	}
+	named := many(sqe{op: opUnlinkat, flags: sqeSkip, fd: unix.AT_FDCWD, data: data})
+	for i := range named {
+		p := filepath.Join(dir, fmt.Sprint("gone", i))
+		fileOf(t, p, 1)
+		named[i].addr = ptr(cstring(p))
+	}
+	rows := record(t, func() {
+		ring.queue(named...)
+		ring.enter(t, len(named))
+		for range 500 {
+			if left, _ := os.ReadDir(dir); len(left) == 1 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		ring.queue(many(sqe{op: opNop, flags: sqeSkip, data: data})...)
+		ring.enter(t, 32)
+	})
+	for _, r := range only(rows, by(os.Getpid()), typ(event.IOUring)) {
+		if r.Op == opNop && len(r.Path) > 0 {
+			t.Fatalf("a request without a name has that of an earlier one: %s", r.Path)
+		}
+	}
+	var got []cqe
+	rows = record(t, func() {
+		ring.queue(many(sqe{op: opWrite, fd: int32(fd), addr: ptr(&buf[0]), len: 10, data: data})...)
+		ring.enter(t, 32)
+		for range 500 {
+			if got = append(got, ring.reap()...); len(got) == 32 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+			ring.enter(t, 0)
+		}
+	})
+	eq(t, "answers", len(got), 32)
+	eq(t, "writes told by their requests", len(only(rows, by(os.Getpid()), typ(event.IOUring))), 0)
+	var out uint64
+	for _, r := range append(rows, rowsOf(t, shared.set.Hook("hc_iter_io"))...) {
+		if r.Type == event.IO && r.Ino == statOf(t, path).Ino {
+			out = max(out, r.BytesOut)
+		}
+	}
+	eq(t, "bytes written", out, 320)
+}
+
+// Notes of requests that end without an answer do not add up.
+func TestUringKeepsFewQuietRequests(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	ring := quietRing(t, 8192)
+	notes := mapOf(t, "hc_uring_reqs", "hc_uring_complete", "hc_uring_complete_old")
+	for range 2 {
+		var s []sqe
+		for range 8192 {
+			s = append(s, sqe{op: opNop, flags: sqeSkip})
+		}
+		record(t, func() {
+			ring.queue(s...)
+			ring.enter(t, len(s))
+		})
+	}
+	n := 0
+	var k, v []byte
+	for it := notes.Iterate(); it.Next(&k, &v); {
+		n++
+	}
+	if n > 4096+64 {
+		t.Errorf("%d requests are noted, none is under way", n)
+	}
+	t.Logf("%d notes", n)
 }
 
 // Answers for which the program has left no room are not seen where others are.
@@ -807,20 +1063,16 @@ func TestUringWithoutRoom(t *testing.T) {
 		paths = append(paths, filepath.Join(dir, fmt.Sprint("d", i)))
 		sqes = append(sqes, sqe{op: opMkdirat, fd: unix.AT_FDCWD, addr: ptr(cstring(paths[i])), len: 0o700})
 	}
-	rows := only(record(t, func() {
+	rows := record(t, func() {
 		for len(sqes) > 0 {
 			k := min(8, len(sqes))
 			ring.queue(sqes[:k]...)
 			ring.enter(t, k)
 			sqes = sqes[k:]
 		}
-		for range 500 {
-			if unix.Access(paths[n-1], 0) == nil && unix.Access(paths[n-2], 0) == nil && unix.Access(paths[n-3], 0) == nil && unix.Access(paths[n-4], 0) == nil {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		time.Sleep(50 * time.Millisecond) // from the making of the last to its answer
+	})
+	rows = only(settle(t, rows, func(rows []event.Row) bool {
+		return len(only(rows, by(os.Getpid()), typ(event.IOUring))) >= n
 	}), by(os.Getpid()))
 	full := 0
 	for _, p := range paths {

@@ -4,8 +4,8 @@
  * and receives return. Nothing here runs per packet, and no byte of TCP is counted by us: the
  * kernel's own totals are read once, when the connection ends.
  */
+#include "../include/accept.h"
 #include "../include/preempt.h"
-#include "../include/unix.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -259,53 +259,30 @@ int BPF_PROG(hc_tcp_state, struct sock *sk, int old, int state)
 }
 
 /*
- * A unix socket was accepted: both ends have an inode now, if the other one was not closed in the
- * meantime; its cookie stays. The kernel noted who connected.
- */
-static __always_inline int unix_accepted(struct hc_sys_exit *ctx, struct inode *i, struct socket *so, struct sock *sk)
-{
-	return hc_unix_conn(ctx->ret, 2, i, so, sk, sk /* the listener's name */);
-}
-
-/*
  * accept returns a descriptor; from it we reach the socket, but only by pointers that may be
  * probed, not handed to socket storage. So the accept row names the owner, and the storage
  * learns it at the first send, receive or shutdown, where the pointer is trusted; until then it
  * holds the listener's process as a guess. A table from cookie to owner would tell nothing more
  * than the accept row does.
  *
+ * Of a unix socket both ends have an inode now, if the other one was not closed in the meantime; its
+ * cookie stays. The kernel noted who connected.
+ *
  * The tracepoints of the calls, not fexit of inet_csk_accept, which does not load everywhere.
- * They miss accept by io_uring and by 32-bit socketcall: there the first send or receive tells.
+ * They miss accept by io_uring, which tells it itself, and by 32-bit socketcall: there the first
+ * send or receive tells.
  */
 static __always_inline int accepted(struct hc_sys_exit *ctx)
 {
 	struct hc_ev_accept *e;
-	struct inode *i;
-	struct socket *so;
+	struct hc_taken a;
 	struct sock *sk;
-	struct tcp_sock *tp;
-	struct file *f;
-	struct hc_tcp v = { .role = HC_ROLE_ACCEPTED };
-	u16 family, proto;
 
-	if (ctx->ret < 0)
+	if (ctx->ret < 0 || !hc_taken(&a, hc_file(ctx->ret)))
 		return 0;
-	f = hc_file(ctx->ret);
-	if (!f)
-		return 0;
-	i = BPF_CORE_READ(f, f_inode);
-	if (BPF_CORE_READ(i, i_sb, s_magic) != SOCKFS_MAGIC)
-		return 0; /* another thread replaced the descriptor */
-	so = BPF_CORE_READ(f, private_data);
-	sk = BPF_CORE_READ(so, sk);
-	if (!sk)
-		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (family == AF_UNIX)
-		return unix_accepted(ctx, i, so, sk);
-	proto = BPF_CORE_READ(sk, sk_protocol);
-	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_MPTCP))
-		return 0;
+	if (a.family == AF_UNIX)
+		return hc_unix_conn(ctx->ret, 2, a.inode, a.so, a.sk, a.sk /* the listener's name */);
+	sk = a.sk;
 	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
 	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
@@ -315,18 +292,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	}
 	hc_zero(e);
 	hc_head(&e->h, HC_ACCEPT, HC_F_CRITICAL, ctx->ret);
-	hc_set_tuple(e, sk, HC_PROBE);
-	e->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	e->ino = BPF_CORE_READ(i, i_ino);
-	/* Unlocked: data may arrive between the reads. Two that agree are one. */
-	tp = (struct tcp_sock *)sk;
-	for (int n = 0; n < 4 && proto == IPPROTO_TCP; n++) { /* of MPTCP its subflows have them */
-		v.role = HC_ROLE_ACCEPTED;
-		hc_read_tcp(&v, tp, TCP_ESTABLISHED, 0, HC_PROBE);
-		if (v.isn == e->isn)
-			break;
-		e->isn = v.isn;
-	}
+	hc_fill_accept(e, &a);
 	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
 	return 0;
 }

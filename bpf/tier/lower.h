@@ -20,6 +20,7 @@
 #include "../include/lower.h"
 #include "../include/path.h"
 #include "../include/preempt.h"
+#include "../include/uring.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -178,12 +179,22 @@ static __always_inline s32 call_nr(void)
 #endif
 #define NR_IO_URING_ENTER 426
 
-/* True for a request of io_uring whose own hooks tell it: they know who submitted it. */
+/*
+ * True for a request of io_uring whose own hooks tell it: they know who submitted it. They do not
+ * hear how one went that asked for no answer: it is told here. Where it fails and they do hear of
+ * it (before 6.0), hc_lower_told says so. What these programs see is never done as it is
+ * submitted: workers do it.
+ */
 static __always_inline bool of_uring(void)
 {
 	struct task_struct *t = (struct task_struct *)bpf_get_current_task();
+	bool worker = BPF_CORE_READ(t, flags) & PF_IO_WORKER;
+	void *req;
 
-	return (BPF_CORE_READ(t, flags) & PF_IO_WORKER || call_nr() == NR_IO_URING_ENTER) && hc_is_lower(HC_IO_URING);
+	if (!(worker || call_nr() == NR_IO_URING_ENTER) || !hc_is_lower(HC_IO_URING))
+		return false;
+	req = worker ? hc_uring_work() : NULL;
+	return !req || !hc_uring_quiet(req);
 }
 
 /* The mount of the call that follows on this thread. */

@@ -16,15 +16,18 @@
  * the request itself.
  *
  * A request that asks for no completion (IOSQE_CQE_SKIP_SUCCESS) gets one only when it fails, and
- * not always then. It is told as it is submitted, and flagged; an answer follows as a second row.
- * Reads and writes of it are counted as what was asked for: less would be answered. Opens and
- * names are not claimed: its row tells which were asked for, witnesses below what happened.
+ * not always then. It is told as it is submitted, and flagged: its row says what was asked for, and
+ * nothing is claimed to have been done, no byte counted. An answer follows as a second row, with
+ * what was refused. Names that it changed are told by the programs inside the kernel's functions,
+ * where those run; elsewhere, and of reads, writes and opens, there are the witnesses below alone.
  *
  * Not seen: the bytes of reads and writes whose completion finds the ring full in the standard
  * profile; their row says only that there was one.
  */
+#include "../include/accept.h"
 #include "../include/io.h"
-#include "../include/sock.h"
+#include "../include/lower.h"
+#include "../include/uring.h"
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -66,10 +69,8 @@ struct io_kiocb___old { /* before 5.19 */
 	u64 user_data;
 	s32 result;
 };
-/* Flags of a request. The kernel's enum has no name to relocate by: the low byte is the program's
- * flags, part of its interface; one bit moved when polling became hybrid (6.13). */
+/* Flags of a request (see uring.h); one bit moved when polling became hybrid (6.13). */
 #define HC_REQ_FIXED_FILE 1
-#define HC_REQ_CQE_SKIP (1u << 6)
 #define HC_REQ_CREDS(req_) (1u << (bpf_core_field_exists((req_)->iopoll_start) ? 19 : 18))
 
 /* What operations keep in the request, from its first byte. */
@@ -324,6 +325,27 @@ struct {
 	__type(value, u64);
 } hc_uring_data SEC(".maps");
 
+/*
+ * Nothing takes back the note of a request that succeeds without an answer. The last so many are
+ * kept, for the answer of one that fails: of those before, a failure is told without its submission.
+ */
+#define HC_QUIET 4096
+struct hc_uring_kept {
+	u64 req, t0;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HC_QUIET);
+	__type(key, u32);
+	__type(value, struct hc_uring_kept);
+} hc_uring_quiets SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64); /* how many there were */
+} hc_uring_turn SEC(".maps");
+
 /* The completion carries no request: every one must be noted. */
 static __always_inline bool blind(void)
 {
@@ -538,13 +560,12 @@ static __always_inline struct file *named_file(struct io_kiocb *req, int fd)
 	return hc_file(fd);
 }
 
-/* Heads a row of what a request did: its actor is who submitted it. Without a note of that it is
- * the running thread, which is of the same process, with the credentials the request had. */
-static __always_inline void head(struct hc_hdr *h, u16 type, u32 flags, s64 ret, u64 q, struct hc_uring_req *r)
+/* The actor of what a request did is who submitted it. Without a note of that it is the running
+ * thread, which is of the same process, with the credentials the request had. */
+static __always_inline void whose(struct hc_hdr *h, u64 q, struct hc_uring_req *r)
 {
 	const struct cred *c;
 
-	hc_head(h, type, flags | HC_F_IO_URING | (ret < 0 ? HC_F_FAILED : 0), ret);
 	if (r) {
 		h->pid = r->pid;
 		h->tid = r->tid;
@@ -559,6 +580,13 @@ static __always_inline void head(struct hc_hdr *h, u16 type, u32 flags, s64 ret,
 		if (c)
 			h->cred = hc_cred_id(c);
 	}
+}
+
+/* Heads a row of what a request did. */
+static __always_inline void head(struct hc_hdr *h, u16 type, u32 flags, s64 ret, u64 q, struct hc_uring_req *r)
+{
+	hc_head(h, type, flags | HC_F_IO_URING | (ret < 0 ? HC_F_FAILED : 0), ret);
+	whose(h, q, r);
 }
 
 /* Appends a name of a request. */
@@ -827,39 +855,49 @@ __noinline int hc_uring_truncated(u64 q, s64 ret)
 	return 0;
 }
 
-/* A connection taken: the row that the accept calls make (net). */
+/* The file that an accept gave. */
+static __always_inline struct file *taken_file(u64 q, s64 ret, u32 slot)
+{
+	if (!slot)
+		return hc_file(ret);
+	return fixed_file(BPF_CORE_READ((struct io_kiocb *)q, ctx), slot == ~0U ? (u32)ret : slot - 1);
+}
+
+__noinline int hc_uring_accepted_unix(u64 q, s64 ret)
+{
+	struct hc_uring_req *r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+	u32 slot = q ? BPF_CORE_READ((struct io_accept *)q, file_slot) : 0;
+	struct hc_ev_unix_conn *e;
+	struct hc_taken a;
+	struct hc_buf *b;
+
+	if (!hc_taken(&a, taken_file(q, ret, slot)))
+		return 0;
+	b = hc_unix_conn_row(slot ? -1 : ret, 2, a.inode, a.so, a.sk, a.sk);
+	if (!b)
+		return 0;
+	e = (void *)b->data;
+	e->h.flags |= HC_F_IO_URING;
+	whose(&e->h, q, r);
+	hc_send(b, false, HC_UNIX_CONN);
+	return 0;
+}
+
+/* A connection taken: the rows that the accept calls make (net). */
 __noinline int hc_uring_accepted(u64 q, s64 ret)
 {
 	struct hc_uring_req *r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
 	u32 slot = q ? BPF_CORE_READ((struct io_accept *)q, file_slot) : 0;
-	struct hc_tcp v = {};
 	struct hc_ev_accept *e;
-	struct tcp_sock *tp;
-	struct inode *i;
-	struct socket *so;
+	struct hc_taken a;
 	struct sock *sk;
-	struct file *f;
-	u16 family;
 
-	if (ret < 0)
+	if (ret < 0 || !hc_taken(&a, taken_file(q, ret, slot)))
 		return 0;
-	if (!slot)
-		f = hc_file(ret);
-	else
-		f = fixed_file(BPF_CORE_READ((struct io_kiocb *)q, ctx), slot == ~0U ? (u32)ret : slot - 1);
-	if (!f)
-		return 0;
-	i = BPF_CORE_READ(f, f_inode);
-	if (BPF_CORE_READ(i, i_sb, s_magic) != SOCKFS_MAGIC)
-		return 0;
-	so = BPF_CORE_READ(f, private_data);
-	sk = BPF_CORE_READ(so, sk);
-	if (!sk)
-		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
-	if (hc_skip(HC_ACCEPT))
+	if (a.family == AF_UNIX)
+		return hc_uring_accepted_unix(q, ret);
+	sk = a.sk;
+	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
 	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
 	if (!e) {
@@ -869,18 +907,7 @@ __noinline int hc_uring_accepted(u64 q, s64 ret)
 	hc_zero(e);
 	head(&e->h, HC_ACCEPT, HC_F_CRITICAL, slot ? -1 : ret, q, r);
 	e->h.flags &= ~HC_F_FAILED;
-	hc_set_tuple(e, sk, HC_PROBE);
-	e->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	e->ino = BPF_CORE_READ(i, i_ino);
-	/* Unlocked: data may arrive between the reads. Two that agree are one. */
-	tp = (struct tcp_sock *)sk;
-	for (int n = 0; n < 4; n++) {
-		v.role = HC_ROLE_ACCEPTED;
-		hc_read_tcp(&v, tp, TCP_ESTABLISHED, 0, HC_PROBE);
-		if (v.isn == e->isn)
-			break;
-		e->isn = v.isn;
-	}
+	hc_fill_accept(e, &a);
 	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
 	return 0;
 }
@@ -1024,6 +1051,72 @@ __noinline int hc_uring_tell(u64 q, u64 ring, u64 data, s64 ret, u64 what)
 	return 0;
 }
 
+/* Which request a completion is of that does not say it. */
+__noinline u64 hc_uring_find(u64 ring, u64 data)
+{
+	struct hc_uring_key k = { .ring = ring, .data = data };
+	u64 *q = bpf_map_lookup_elem(&hc_uring_data, &k);
+
+	return q ? *q : 0;
+}
+
+__noinline int hc_uring_forget(u64 q, u64 ring, u64 data)
+{
+	struct hc_uring_key k = { .ring = ring, .data = data };
+	u64 *known = bpf_map_lookup_elem(&hc_uring_data, &k);
+
+	if (known && *known == q)
+		bpf_map_delete_elem(&hc_uring_data, &k);
+	bpf_map_delete_elem(&hc_uring_names, &q);
+	bpf_map_delete_elem(&hc_uring_reqs, &q);
+	return 0;
+}
+
+/* A new request begins in this memory: whatever is noted of it is of one that is over. */
+__noinline int hc_uring_stale(u64 q)
+{
+	struct hc_uring_req *r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
+
+	if (r)
+		hc_uring_forget(q, r->ring, r->data);
+	else
+		bpf_map_delete_elem(&hc_uring_names, &q);
+	return 0;
+}
+
+/* Keeps the note of a request that asked for no answer, in place of the one kept longest. */
+__noinline int hc_uring_keep(u64 q)
+{
+	struct hc_uring_req *r = bpf_map_lookup_elem(&hc_uring_reqs, &q), *old;
+	struct hc_uring_kept *k;
+	u32 zero = 0, slot;
+	u64 *n, was, t0;
+
+	n = bpf_map_lookup_elem(&hc_uring_turn, &zero);
+	if (!r || !n)
+		return 0;
+	slot = __sync_fetch_and_add(n, 1) & (HC_QUIET - 1);
+	k = bpf_map_lookup_elem(&hc_uring_quiets, &slot);
+	if (!k)
+		return 0;
+	was = k->req;
+	t0 = k->t0;
+	k->req = q;
+	k->t0 = r->t0;
+	old = bpf_map_lookup_elem(&hc_uring_reqs, &was);
+	if (old && old->t0 == t0)
+		hc_uring_forget(was, old->ring, old->data);
+	return 0;
+}
+
+static __always_inline bool quiets(void)
+{
+	u32 zero = 0;
+	u64 *n = bpf_map_lookup_elem(&hc_uring_turn, &zero);
+
+	return n && *n;
+}
+
 /* Notes who submits a request. Returns how it was submitted. */
 __noinline u32 hc_uring_note(u64 q)
 {
@@ -1036,7 +1129,8 @@ __noinline u32 hc_uring_note(u64 q)
 	const struct cred *c;
 
 	how = (BPF_CORE_READ(ctx, flags) & IORING_SETUP_SQPOLL ? BY_POLLER : 0) |
-	      (flags & HC_REQ_CQE_SKIP ? NO_ANSWER : 0) | (flags & HC_REQ_FIXED_FILE ? FIXED : 0);
+	      (hc_uring_quiet(req) ? NO_ANSWER : 0) | (flags & HC_REQ_FIXED_FILE ? FIXED : 0);
+	hc_uring_stale(q);
 	k.ring = (u64)ctx;
 	k.data = user_data(req);
 	if (bpf_map_update_elem(&hc_uring_data, &k, &q, BPF_ANY))
@@ -1066,55 +1160,28 @@ __noinline u32 hc_uring_note(u64 q)
 	return how;
 }
 
-/* Which request a completion is of that does not say it. */
-__noinline u64 hc_uring_find(u64 ring, u64 data)
-{
-	struct hc_uring_key k = { .ring = ring, .data = data };
-	u64 *q = bpf_map_lookup_elem(&hc_uring_data, &k);
-
-	return q ? *q : 0;
-}
-
-__noinline int hc_uring_forget(u64 q, u64 ring, u64 data)
-{
-	struct hc_uring_key k = { .ring = ring, .data = data };
-	u64 *known = bpf_map_lookup_elem(&hc_uring_data, &k);
-
-	if (known && *known == q)
-		bpf_map_delete_elem(&hc_uring_data, &k);
-	bpf_map_delete_elem(&hc_uring_names, &q);
-	bpf_map_delete_elem(&hc_uring_reqs, &q);
-	return 0;
-}
-
 static __always_inline int submitted(u64 q)
 {
 	struct io_kiocb *req = (void *)q;
 	u32 op = BPF_CORE_READ(req, opcode), how;
-	bool quiet = BPF_CORE_READ(req, flags) & HC_REQ_CQE_SKIP;
+	bool quiet = hc_uring_quiet(req);
 	struct hc_uring_req *r;
 
-	if (frequent(op) && !quiet && !hc_forensic && !blind() && op != OP_READ_MULTISHOT)
+	if (frequent(op) && !quiet && !hc_forensic && !blind() && op != OP_READ_MULTISHOT) {
+		if (quiets())
+			hc_uring_stale(q);
 		return 0;
+	}
 	if (hc_skip(HC_IO_URING))
 		return 0;
 	how = hc_uring_note(q);
 	hc_uring_take(q, op);
 	if (!quiet)
 		return 0;
-	/* It succeeds with what it asked for, or is told again. */
+	hc_uring_keep(q);
 	r = bpf_map_lookup_elem(&hc_uring_reqs, &q);
-	if (!r)
+	if (!r) /* no room for a note: counted */
 		return 0;
-	switch (op) { /* not of vectors: how much they ask for is not said here */
-	case OP_READ_FIXED:
-	case OP_READ:
-	case OP_WRITE_FIXED:
-	case OP_WRITE:
-	case OP_SPLICE:
-	case OP_TEE:
-		effect(q, op, r->length, named_file(req, r->fd), r->fd);
-	}
 	hc_uring_tell(q, r->ring, r->data, 0, (u64)op << 32 | how);
 	return 0;
 }
@@ -1142,6 +1209,20 @@ int hc_uring_submit_old(struct bpf_raw_tracepoint_args *ctx)
 	if (bpf_core_field_exists(struct trace_event_raw_io_uring_submit_sqe, __data_loc_op_str))
 		return submitted(ctx->args[0]);
 	return submitted(ctx->args[1]);
+}
+
+/* True when a lower program told how a request went that asked for no answer. */
+static __always_inline bool told_below(u32 op, s64 ret)
+{
+	switch (op) {
+	case OP_RENAMEAT: return hc_told_lower(HC_RENAME, -1, ret);
+	case OP_LINKAT: return hc_told_lower(HC_LINK, -1, ret);
+	case OP_SYMLINKAT: return hc_told_lower(HC_SYMLINK, -1, ret);
+	case OP_UNLINKAT: return hc_told_lower(HC_UNLINK, -1, ret);
+	case OP_MKDIRAT: return hc_told_lower(HC_MKDIR, -1, ret);
+	case OP_FTRUNCATE: return hc_told_lower(HC_TRUNCATE, -1, ret);
+	}
+	return false;
 }
 
 /* q is 0 where the tracepoint does not tell. */
@@ -1179,7 +1260,7 @@ static __always_inline int completed(u64 q, u64 ring, u64 data, s64 ret, u32 cfl
 		fd = r->fd;
 	if (HC_T(t, flags) & PF_IO_WORKER && !(how & BY_POLLER && noted && HC_T(t, pid) == r->tid))
 		how |= BY_WORKER;
-	if (q && !(how & NO_ANSWER))
+	if (q && (!(how & NO_ANSWER) || (ret < 0 && !told_below(op, ret))))
 		effect(q, op, ret, f, fd);
 	if (!frequent(op) || hc_forensic || how & NO_ANSWER)
 		hc_uring_tell(q, ring, data, ret, (u64)op << 32 | how);

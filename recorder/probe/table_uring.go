@@ -10,7 +10,7 @@ const (
 // uringTable lists the hooks that see io_uring and the 32-bit system call table.
 func uringTable() []Entry {
 	done := types(event.IOUring, event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink,
-		event.Unlink, event.Mkdir, event.Truncate, event.Accept)
+		event.Unlink, event.Mkdir, event.Truncate, event.Accept, event.UnixConn)
 	return []Entry{
 		// the end before the beginning: a request that is noted is also told
 		{Name: "hc_uring_complete", Group: uring, Feeds: done,
