@@ -31,14 +31,14 @@ var ErrNoBTF = errors.New("kernel has no BTF")
 
 // Options are what the programs are told before they are loaded. The zero value works.
 type Options struct {
-	BulkBytes     int    // size of the bulk ring, a power of two; default 16 MiB
+	BulkBytes     int    // size of the lanes of bulk records together, divided among the cpus; default 16 MiB
 	CriticalBytes int    // size of the reserved ring, a power of two; default 8 MiB
 	Scoped        bool   // only processes in the scope map make events
 	Self          uint32 // thread group whose bulk events are left out and counted; default this process, NoSelf for none
 	CgroupRoot    string // root of cgroup2, where cgroup programs attach; empty: they do not
 	Forensic      bool   // programs tell every operation, whatever it costs
-	// Quota is how many bulk records a second a cgroup may make, always; 0: only while the bulk
-	// ring is three quarters full, and then 16384. Negative: no quotas.
+	// Quota is how many bulk records a second a cgroup may make, always; 0: only while its
+	// cpu's lane is three quarters full, and then 16384. Negative: no quotas.
 	Quota int
 	// Select is what is wanted of what the programs tell. Default: all of it.
 	Select *Selection
@@ -56,11 +56,12 @@ const NoSelf = ^uint32(0)
 
 // Set is the loaded programs and the maps they share.
 type Set struct {
-	Bulk, Critical *ebpf.Map // rings
-	Counters       *ebpf.Map // per cpu: [Causes][Types]uint64
-	Scope          *ebpf.Map // uint32 pid -> uint32 1
-	CgroupRoot     string    // where cgroup programs attach: the root of cgroup2
-	Self           uint32    // thread group left out, as the initial pid namespace numbers it
+	Lanes      *ebpf.Map // rings of bulk records: see ring.OpenLanes
+	Critical   *ebpf.Map // ring
+	Counters   *ebpf.Map // per cpu: [Causes][Types]uint64
+	Scope      *ebpf.Map // uint32 pid -> uint32 1
+	CgroupRoot string    // where cgroup programs attach: the root of cgroup2
+	Self       uint32    // thread group left out, as the initial pid namespace numbers it
 
 	// Books is where the recorder notes what it has stored, once the set is pinned.
 	Books *ebpf.Map
@@ -73,6 +74,7 @@ type Set struct {
 	hooks    []*Hook
 	pins     *pins // nil when nothing is pinned
 	manifest *ebpf.Map
+	lane     int        // bytes of each cpu's lane
 	types    *btf.Cache // of the kernel, parsed once for all objects
 }
 
@@ -118,12 +120,16 @@ func Load(o Options) (*Set, error) {
 	s.Self = self
 	bulk, crit := max(o.BulkBytes, 0), max(o.CriticalBytes, 0)
 	if bulk == 0 {
-		bulk = 16 << 20
+		bulk = bulkBytes
 	}
 	if crit == 0 {
 		crit = 8 << 20
 	}
-	load := func(name string, o *Options) error { return s.loadObject(name, self, bulk, crit, o) }
+	if err := s.newLanes(bulk); err != nil {
+		s.Close()
+		return nil, err
+	}
+	load := func(name string, o *Options) error { return s.loadObject(name, self, crit, o) }
 	for _, name := range obj.Names() {
 		if compat(name) || name == kprobes || name == standIns && !Old() {
 			continue
@@ -149,7 +155,7 @@ func Load(o Options) (*Set, error) {
 	// What was parsed for loading, the kernel's own types among it, is not needed any more.
 	s.types = nil
 	forgetTypes()
-	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
+	s.Lanes, s.Critical, s.Counters, s.Scope = s.maps["hc_lanes"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
 	return s, nil
 }
 
@@ -207,13 +213,13 @@ func (s *Set) whoami() (uint32, error) {
 	return ret, nil
 }
 
-func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) error {
+func (s *Set) loadObject(name string, self uint32, crit int, o *Options) error {
 	cs, err := spec(name)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", name, err)
 	}
-	if m := cs.Maps["hc_bulk"]; m != nil {
-		m.MaxEntries = uint32(bulk)
+	if m := cs.Maps["hc_lanes"]; m != nil {
+		m.MaxEntries, m.ValueSize = s.maps["hc_lanes"].MaxEntries(), s.maps["hc_lanes"].ValueSize()
 	}
 	if m := cs.Maps["hc_crit"]; m != nil {
 		m.MaxEntries = uint32(crit)
@@ -227,12 +233,12 @@ func (s *Set) loadObject(name string, self uint32, bulk, crit int, o *Options) e
 			m.MaxEntries = uint32(cpus) + spare
 		}
 	}
-	normal, important, share := o.quota(bulk)
+	normal, important, share := o.quota(s.lane)
 	sel, err := o.Select.wire()
 	if err != nil {
 		return err
 	}
-	for k, v := range map[string]any{"hc_selecting": b2u(o.Select != nil), "hc_sel": sel, "hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_bulk_wake": uint32(bulk / 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	for k, v := range map[string]any{"hc_selecting": b2u(o.Select != nil), "hc_sel": sel, "hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_lane_last": uint32(laneBase + s.lane - 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)

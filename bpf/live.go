@@ -35,15 +35,18 @@ const sharedQuota = 16384
 
 // quota returns from how many waiting bytes on which records are held to the quota, and the time
 // between two records of it.
-func (o *Options) quota(ring int) (normal, important, share uint32) {
+func (o *Options) quota(lane int) (normal, important, share uint32) {
 	const never = ^uint32(0)
+	// A quarter is never given back: see ring.Lane.
+	room := lane / 4 * 3
+	normal, important = uint32(lane/4+room/4*3), uint32(lane/4+room/8*7)
 	switch {
 	case o.Quota < 0 || o.Quota == 0 && o.Scoped:
 		return never, never, 0
 	case o.Quota == 0:
-		return uint32(ring / 4 * 3), uint32(ring / 8 * 7), uint32(time.Second / sharedQuota)
+		return normal, important, uint32(time.Second / sharedQuota)
 	}
-	return 0, uint32(ring / 8 * 7), uint32(max(time.Second/time.Duration(o.Quota), 1))
+	return 0, important, uint32(max(time.Second/time.Duration(o.Quota), 1))
 }
 
 // QuotaKey says whose records were refused, and of which event. Cgroup 0 stands for all that

@@ -237,7 +237,7 @@ func withoutUncalled(in asm.Instructions) (out asm.Instructions) {
 }
 
 // withoutFetch replaces the two atomics that return what was there, which our programs use with the
-// operand 1 alone, by what kernels before 5.12 have. Programs run there with preemption off, so
+// operand 1 alone, but for the heads of lanes, by what kernels before 5.12 have. Programs run there with preemption off, so
 // only an interrupt can come between: a sequence number may then be given twice, and the flag
 // of a buffer cannot go wrong, since whoever interrupts is done with it before we go on.
 func withoutFetch(in asm.Instructions) asm.Instructions {
@@ -265,6 +265,10 @@ func withoutFetch(in asm.Instructions) asm.Instructions {
 				put(asm.Add.Imm(ins.Src, -1))
 			}
 		case op == asm.Xchg:
+			if size == asm.DWord { // the head of a lane: what was there is of no interest
+				put(asm.StoreMem(ins.Dst, ins.Offset, ins.Src, size).WithMetadata(ins.Metadata))
+				break
+			}
 			put(asm.LoadMem(ins.Src, ins.Dst, ins.Offset, size).WithMetadata(ins.Metadata))
 			put(asm.StoreImm(ins.Dst, ins.Offset, 1, size))
 		default:

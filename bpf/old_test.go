@@ -53,7 +53,10 @@ func TestKprobesVerify(t *testing.T) {
 	}
 	s := &Set{maps: map[string]*ebpf.Map{}}
 	defer s.Close()
-	if err := s.loadObject(kprobes, 1, 1<<16, 1<<16, &Options{}); err != nil {
+	if err := s.newLanes(1 << 16); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.loadObject(kprobes, 1, 1<<16, &Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range s.Hooks() {

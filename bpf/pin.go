@@ -33,7 +33,7 @@ import (
 // The folder is locked by the recorder that lives.
 
 // pinVersion changes when a recorder cannot go on with the pins of another.
-const pinVersion = 1
+const pinVersion = 2
 
 // Manifest says what is pinned.
 type Manifest struct {
@@ -42,7 +42,7 @@ type Manifest struct {
 	Boot     string // id of the boot
 	Store    string // where the rows go
 	PID      int    // of the recorder, in its own pid namespace
-	Bulk     int    // bytes of the rings
+	Bulk     int    // bytes of the rings, of the lanes together
 	Critical int
 	Hooks    []PinnedHook
 
@@ -346,12 +346,12 @@ func Adopt(dir string) (s *Set, m Manifest, err error) {
 	if s.Books, err = ebpf.LoadPinnedMap(filepath.Join(dir, "books"), nil); err != nil {
 		return s, m, fmt.Errorf("open books: %w", err)
 	}
-	for _, need := range []string{"hc_bulk", "hc_crit", "hc_counters", "hc_scope", "hc_creds", "hc_quota_lost", live} {
+	for _, need := range []string{"hc_lanes", "hc_crit", "hc_counters", "hc_scope", "hc_creds", "hc_quota_lost", live} {
 		if s.maps[need] == nil {
 			return s, m, fmt.Errorf("take over pins: %s is not there", need)
 		}
 	}
-	s.Bulk, s.Critical, s.Counters, s.Scope = s.maps["hc_bulk"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
+	s.Lanes, s.Critical, s.Counters, s.Scope = s.maps["hc_lanes"], s.maps["hc_crit"], s.maps["hc_counters"], s.maps["hc_scope"]
 	for _, ph := range m.Hooks {
 		h := &Hook{Name: ph.Name, Section: ph.Section, set: s, to: ebpf.AttachType(ph.Attach)}
 		s.hooks = append(s.hooks, h)

@@ -28,10 +28,11 @@ import (
 // released after it. Whoever finds them looks whether the batch they announce is in the store: if
 // so they hold, else the entry before does, and the batch's records are still in the rings.
 type books struct {
-	Ordinal        uint64 // of the batch
-	Critical, Bulk uint64 // positions of the rings when the batch is stored
-	Rows           int    // the batch, as the index of its segment has it
-	Min, Max       clock.Boot
+	Ordinal  uint64 // of the batch
+	Critical uint64 // positions of the rings when the batch is stored
+	Lanes    []uint64
+	Rows     int // the batch, as the index of its segment has it
+	Min, Max clock.Boot
 
 	At       clock.Boot // when the batch was cut
 	Received [event.MaxType]uint64
@@ -84,32 +85,34 @@ func decodeBooks(value []byte) (*books, error) {
 	return b, nil
 }
 
-// keeper writes the books. Note is for the draining goroutine, Intend and Stored for the writer's.
+// keeper writes the books. Note is for the draining goroutine, Intend for the writer's.
 type keeper struct {
-	m              *ebpf.Map
-	critical, bulk *ring.Ring
-	fill           func(*books) // adds what the session knows
-	log            *slog.Logger
-	value          []byte
-	ordinal        uint64 // of the note made last
-	turn           uint32 // the entry written next
-	unwritten      bool   // said that books cannot be written, by Note
-	refused        bool   // the same by Intend
+	m         *ebpf.Map
+	fill      func(*books) // adds what the session knows
+	log       *slog.Logger
+	value     []byte
+	ordinal   uint64 // of the note made last
+	turn      uint32 // the entry written next
+	unwritten bool   // said that books cannot be written, by Note
+	refused   bool   // the same by Intend
 }
 
-func newKeeper(m *ebpf.Map, critical, bulk *ring.Ring, log *slog.Logger, fill func(*books)) *keeper {
-	return &keeper{m: m, critical: critical, bulk: bulk, fill: fill, log: log, value: make([]byte, m.ValueSize())}
+func newKeeper(m *ebpf.Map, log *slog.Logger, fill func(*books)) *keeper {
+	return &keeper{m: m, fill: fill, log: log, value: make([]byte, m.ValueSize())}
 }
 
-// begin writes books that hold without a batch. at is when the last one was cut, 0 when there was
-// none.
-func (k *keeper) begin(at clock.Boot) {
-	k.Intend(k.note(&books{Critical: k.critical.Position(), Bulk: k.bulk.Position(), At: at}))
+// begin writes books that hold without a batch, of rings that have been read so far. at is when the
+// last batch was cut, 0 when there was none.
+func (k *keeper) begin(at clock.Boot, critical uint64, lanes []uint64) {
+	k.Intend(k.note(&books{Critical: critical, Lanes: lanes, At: at}))
 }
 
 // Note implements batch.Keeper.
-func (k *keeper) Note(c *event.Columns, critical, bulk uint64) []byte {
-	b := books{Critical: critical, Bulk: bulk, Rows: c.N, At: boot()}
+func (k *keeper) Note(c *event.Columns, rings []ring.Mark) []byte {
+	b := books{Critical: rings[0].Stored, Lanes: make([]uint64, len(rings)-1), Rows: c.N, At: boot()}
+	for i, m := range rings[1:] {
+		b.Lanes[i] = m.Stored
+	}
 	if c.N > 0 {
 		b.Min, b.Max = c.TS[0], c.TS[0]
 		for _, t := range c.TS[:c.N] {
@@ -151,12 +154,6 @@ func (k *keeper) Intend(note []byte) {
 	}
 }
 
-// Stored implements batch.Keeper.
-func (k *keeper) Stored(critical, bulk uint64) {
-	k.critical.Release(critical)
-	k.bulk.Release(bulk)
-}
-
 // readBooks returns the two entries, the newer one first; nil where there is none.
 func readBooks(m *ebpf.Map) (newer, older *books, err error) {
 	var got [2]*books
@@ -179,9 +176,25 @@ func readBooks(m *ebpf.Map) (newer, older *books, err error) {
 	return newer, older, nil
 }
 
-// settle finds out which of the books hold: those whose batch is in the store. critical and bulk
-// are the positions up to which the rings were released.
-func settle(dir string, newer, older *books, critical, bulk uint64) (*books, error) {
+// ahead tells whether the rings a are as far as those of b, and whether any is further.
+func ahead(a, b *books) (all, any bool) {
+	all, any = a.Critical >= b.Critical, a.Critical > b.Critical
+	for i := range max(len(a.Lanes), len(b.Lanes)) {
+		var x, y uint64
+		if i < len(a.Lanes) {
+			x = a.Lanes[i]
+		}
+		if i < len(b.Lanes) {
+			y = b.Lanes[i]
+		}
+		all, any = all && x >= y, any || x > y
+	}
+	return all, any
+}
+
+// settle finds out which of the books hold: those whose batch is in the store. given is how far the
+// rings say that they are stored.
+func settle(dir string, newer, older, given *books) (*books, error) {
 	switch {
 	case newer == nil:
 		return &books{}, nil
@@ -195,10 +208,12 @@ func settle(dir string, newer, older *books, critical, bulk uint64) (*books, err
 	if older == nil {
 		older = &books{Started: newer.Started, slot: newer.slot ^ 1}
 	}
+	all, _ := ahead(given, newer)
+	_, more := ahead(newer, older)
 	switch {
 	case there:
 		return newer, nil
-	case critical >= newer.Critical && bulk >= newer.Bulk && (newer.Critical > older.Critical || newer.Bulk > older.Bulk):
+	case all && more:
 		// Released although it is not there: the disk refused it.
 		for t := range newer.Received {
 			newer.Disk[t] += newer.Received[t] - older.Received[t]

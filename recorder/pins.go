@@ -28,10 +28,11 @@ const bpffs = "/sys/fs/bpf"
 
 // takeover is what a recorder found that goes on where another ended.
 type takeover struct {
-	m              bpf.Manifest
-	books          *books
-	critical, bulk uint64 // ends of the rings when they were found
-	found          clock.Boot
+	m        bpf.Manifest
+	books    *books
+	critical uint64 // ends of the rings when they were found
+	lanes    []uint64
+	found    clock.Boot
 }
 
 // pinFolder names the folder of this store's pins.
@@ -133,24 +134,37 @@ func (s *session) takeOver(dir string) error {
 		return err
 	}
 	s.set = set
-	if err := s.openRings(int(set.Critical.MaxEntries()), int(set.Bulk.MaxEntries())); err != nil {
+	if err := s.openRings(int(set.Critical.MaxEntries())); err != nil {
 		return err
 	}
 	newer, older, err := readBooks(set.Books)
 	if err != nil {
 		return err
 	}
-	b, err := settle(s.o.Dir, newer, older, s.critical.Position(), s.bulk.Position())
+	given := &books{Critical: s.critical.Position()}
+	for _, l := range s.lanes.All() {
+		given.Lanes = append(given.Lanes, l.Stored())
+	}
+	b, err := settle(s.o.Dir, newer, older, given)
 	if err != nil {
 		return err
 	}
+	s.taken = &takeover{m: m, books: b, critical: s.critical.End(), found: boot()}
 	s.critical.Hold(b.Critical)
-	s.bulk.Hold(b.Bulk)
-	s.taken = &takeover{m, b, s.critical.End(), s.bulk.End(), boot()}
+	for i, l := range s.lanes.All() {
+		var from uint64
+		if i < len(b.Lanes) {
+			from = b.Lanes[i]
+		}
+		if err := l.Hold(from, s.learned(i)); err != nil {
+			return err
+		}
+		s.taken.lanes = append(s.taken.lanes, l.End())
+	}
 	s.openWriter()
 	s.collector.Received, s.collector.Bad = b.Received, b.Bad
-	s.collector.Critical().Seq.Resume(b.CritSeq)
-	s.collector.Bulk().Seq.Resume(b.BulkSeq)
+	s.collector.Critical.Resume(b.CritSeq)
+	s.collector.Bulk.Resume(b.BulkSeq)
 	s.ledger.Start = b.Started
 	s.ledger.Resume(b.Told)
 	s.writer.Resume(b.Disk)
@@ -174,7 +188,7 @@ func (s *session) takeOver(dir string) error {
 		s.keeper.ordinal = newer.Ordinal
 		s.keeper.turn = b.slot // the first note goes into the other entry
 	}
-	s.keeper.begin(b.At)
+	s.beginBooks(b.At)
 	m.PID = os.Getpid()
 	if err := set.Renew(m); err != nil {
 		s.o.Logger.Warn("cannot renew the manifest of the pins", "error", err)
@@ -184,12 +198,21 @@ func (s *session) takeOver(dir string) error {
 
 // keep starts the books.
 func (s *session) keep() {
-	s.keeper = newKeeper(s.set.Books, s.critical, s.bulk, s.o.Logger, func(b *books) {
+	s.keeper = newKeeper(s.set.Books, s.o.Logger, func(b *books) {
 		b.Received, b.Bad, b.Disk = s.collector.Received, s.collector.Bad, s.writer.Progress().Lost
-		b.CritSeq, b.BulkSeq = s.collector.Critical().Seq.Spans(), s.collector.Bulk().Seq.Spans()
+		b.CritSeq, b.BulkSeq = s.collector.Critical.Spans(), s.collector.Bulk.Spans()
 		b.Started, b.Told = s.ledger.Start, s.ledger.Told()
 	})
 	s.collector.Keeper = s.keeper
+}
+
+// beginBooks writes books that hold without a batch.
+func (s *session) beginBooks(at clock.Boot) {
+	var lanes []uint64
+	for _, l := range s.lanes.All() {
+		lanes = append(lanes, l.Position())
+	}
+	s.keeper.begin(at, s.critical.Position(), lanes)
 }
 
 // credRow makes the row of a credential set from its key in the kernel's table.
@@ -218,7 +241,11 @@ func (s *session) catchUp() {
 			s.broken = err
 		}
 		s.collector.Emit(now)
-		if s.critical.Position() >= t.critical && s.bulk.Position() >= t.bulk || time.Now().After(end) {
+		done := s.critical.Position() >= t.critical
+		for i, l := range s.lanes.All() {
+			done = done && l.Position() >= t.lanes[i]
+		}
+		if done || time.Now().After(end) {
 			break
 		}
 		time.Sleep(time.Millisecond) // a record is still being written
@@ -313,26 +340,41 @@ func (s *session) pin() {
 		}
 		return
 	}
-	s.critical.Hold(0)
-	s.bulk.Hold(0)
 	s.keep()
-	s.keeper.begin(0)
+	s.beginBooks(0)
 }
 
 // openRings maps the rings of the set.
-func (s *session) openRings(critical, bulk int) (err error) {
-	if s.critical, err = ring.Open(s.set.Critical.FD(), critical); err == nil {
-		if s.bulk, err = ring.Open(s.set.Bulk.FD(), bulk); err == nil {
-			s.poll, err = ring.NewPoller(s.critical, s.bulk)
-		}
+func (s *session) openRings(critical int) (err error) {
+	if s.critical, err = ring.Open(s.set.Critical.FD(), critical); err != nil {
+		return err
 	}
+	lanes := s.set.Lanes
+	if s.lanes, err = ring.OpenLanes(lanes.FD(), int(lanes.ValueSize()), int(lanes.MaxEntries())); err != nil {
+		return err
+	}
+	s.poll, err = ring.NewPoller(s.critical)
 	return err
 }
+
+// holdRings keeps what is read where it is, from the beginning on.
+func (s *session) holdRings() error {
+	s.critical.Hold(0)
+	for i, l := range s.lanes.All() {
+		if err := l.Hold(0, s.learned(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// learned is who is told of records of a lane that an earlier recorder has stored.
+func (s *session) learned(int) func(rec []byte) { return nil }
 
 // openWriter starts the way to the disk.
 func (s *session) openWriter() {
 	s.writer = batch.NewWriter(s.store, s.state)
-	s.collector = batch.NewCollector(s.critical, s.bulk, s.writer)
+	s.collector = batch.NewCollector(s.critical, s.lanes.All(), s.writer)
 	s.collector.Values = s.o.Env
 }
 

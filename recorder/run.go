@@ -89,7 +89,11 @@ func (s *session) open() (err error) {
 		}
 	}
 	if s.collector == nil {
-		if err := s.openRings(s.o.CriticalBytes, s.o.RingBytes); err != nil {
+		err := s.openRings(s.o.CriticalBytes)
+		if err == nil {
+			err = s.holdRings()
+		}
+		if err != nil {
 			s.close()
 			return &Error{Cause: ErrKernel, Err: err, Text: "cannot read the kernel's rings: " + rootCause(err)}
 		}
@@ -114,8 +118,8 @@ func (s *session) close() {
 	if s.poll != nil {
 		s.poll.Close()
 	}
-	if s.bulk != nil {
-		s.bulk.Close()
+	if s.lanes != nil {
+		s.lanes.Close()
 	}
 	if s.critical != nil {
 		s.critical.Close()

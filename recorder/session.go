@@ -35,11 +35,12 @@ type session struct {
 	store *store.Store
 	state *batch.State
 
-	critical, bulk *ring.Ring
-	poll           *ring.Poller
-	writer         *batch.Writer
-	child          *child
-	started        clock.Boot
+	critical *ring.Ring
+	lanes    *ring.Lanes
+	poll     *ring.Poller
+	writer   *batch.Writer
+	child    *child
+	started  clock.Boot
 
 	taken   *takeover // what another recorder left, nil when there was nothing
 	keeper  *keeper   // nil when nothing is pinned
@@ -160,7 +161,10 @@ func (s *session) tick(now clock.Boot) {
 	p := s.books(now)
 	st := Status{Elapsed: now.Sub(s.started), Events: p.Rows, Segments: p.Segments, Bytes: p.Bytes, DiskErr: p.Err,
 		Lost: s.ledger.Lost, LostBy: maps.Clone(s.ledger.By),
-		Bulk: float64(s.bulk.Waiting()) / float64(s.bulk.Size()), Critical: float64(s.critical.Waiting()) / float64(s.critical.Size())}
+		Critical: float64(s.critical.Waiting()) / float64(s.critical.Size())}
+	for _, l := range s.lanes.All() {
+		st.Bulk = max(st.Bulk, float64(l.Waiting())/float64(l.Size()))
+	}
 	s.status.Store(&st)
 	select {
 	case s.news <- struct{}{}:
@@ -195,7 +199,7 @@ func (s *session) read(now clock.Boot) (health.Reading, batch.Progress) {
 // books writes down what was lost since the last call.
 func (s *session) books(now clock.Boot) batch.Progress {
 	r, p := s.read(now)
-	r.Bulk, r.Critical = s.collector.Bulk().Seq.Holes(), s.collector.Critical().Seq.Holes()
+	r.Bulk, r.Critical = s.collector.Bulk.Holes(), s.collector.Critical.Holes()
 	s.collector.Room(4096 + len(r.Refused)) // what the ledger takes for told is in the same batch as the rows
 	for _, row := range s.ledger.Update(r) {
 		s.collector.Row(row)
@@ -426,12 +430,12 @@ func (s *session) balance(note string) (unaccounted uint64) {
 }
 
 func (s *session) gaps() []health.Gaps {
-	of := func(src *batch.Source, kind event.Ring) health.Gaps {
+	of := func(seq *ring.Sequence, kind event.Ring) health.Gaps {
 		g := health.Gaps{Ring: kind}
-		for cpu := range src.Seq.CPUs() {
-			g.CPU = append(g.CPU, src.Seq.Missing(cpu))
+		for cpu := range seq.CPUs() {
+			g.CPU = append(g.CPU, seq.Missing(cpu))
 		}
 		return g
 	}
-	return []health.Gaps{of(s.collector.Critical(), event.Critical), of(s.collector.Bulk(), event.Bulk)}
+	return []health.Gaps{of(&s.collector.Critical, event.Critical), of(&s.collector.Bulk, event.Bulk)}
 }

@@ -78,7 +78,7 @@ static __noinline int tell(struct pt_regs *regs, s64 ret, u32 nr, bool is32)
 
 	if (hc_skip(HC_SYSCALL))
 		return 0;
-	e = hc_reserve_in(hc_bulk, HC_SYSCALL, sizeof(*e));
+	e = hc_reserve(HC_SYSCALL, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return 0;
@@ -112,7 +112,7 @@ static __noinline int tell(struct pt_regs *regs, s64 ret, u32 nr, bool is32)
 	e->arg5 = BPF_CORE_READ(regs, regs[4]);
 	e->arg6 = BPF_CORE_READ(regs, regs[5]);
 #endif
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ static __always_inline int closed(struct file *f, u32 fd, u32 last)
 
 	if (hc_skip(HC_CLOSE))
 		return 0;
-	e = hc_reserve_in(hc_bulk, HC_CLOSE, sizeof(*e));
+	e = hc_reserve(HC_CLOSE, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return 0;
@@ -60,7 +60,7 @@ static __always_inline int closed(struct file *f, u32 fd, u32 last)
 	}
 	e->fd = fd;
 	e->last_fd = last;
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 	return 0;
 }
 

@@ -51,7 +51,7 @@ static __always_inline void noted(u64 lo, u64 len)
 
 static __noinline int unmapped(u64 lo, u64 len)
 {
-	struct hc_ev_unmap *e = hc_reserve_in(hc_bulk, HC_UNMAP, sizeof(*e));
+	struct hc_ev_unmap *e = hc_reserve(HC_UNMAP, sizeof(*e));
 
 	if (!e) {
 		hc_next_seq(false);
@@ -61,7 +61,7 @@ static __noinline int unmapped(u64 lo, u64 len)
 	hc_head(&e->h, HC_UNMAP, 0, 0);
 	e->addr = lo;
 	e->length = len;
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 	return 0;
 }
 

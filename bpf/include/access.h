@@ -44,7 +44,7 @@ static __noinline int hc_access_row(struct hc_access *a)
 
 	if (hc_aside(HC_ACCESS, a->target))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_ACCESS, sizeof(*e));
+	e = hc_reserve_crit(HC_ACCESS, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -57,7 +57,7 @@ static __noinline int hc_access_row(struct hc_access *a)
 	e->size = a->size > 0 ? a->size : 0;
 	e->target_pid = a->nr;
 	hc_set_target(e, a->target);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), a->wake));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), a->wake));
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
- * How a record gets out. Fixed-size records are reserved in the ring and filled in place; that
- * is safe in any context. Records with variable parts are built in the per-cpu scratch buffer,
+ * How a record gets out. Fixed-size records are filled in place, in the critical ring or in a lane;
+ * that is safe in any context. Records with variable parts are built in the per-cpu scratch buffer,
  * which only programs in process context may use: tracepoint programs run with preemption off,
  * so only an interrupt can nest, and programs that run there never take the scratch buffer.
  * busy guards that rule, and counts when it is broken.
@@ -22,26 +22,19 @@ static __always_inline void hc_count(u32 cause, u32 type)
 
 /* The reader polls every few milliseconds; it is woken only when much waits (the crossing of
  * the threshold, not every record above it) or for records somebody may be waiting for. */
-static __always_inline u64 hc_wake(bool crit, u32 len, bool now)
+static __always_inline u64 hc_wake_crit(u32 len, bool now)
 {
 	u64 waiting;
-	u32 limit;
 
 	if (now)
 		return BPF_RB_FORCE_WAKEUP;
-	if (crit) {
-		waiting = bpf_ringbuf_query(&hc_crit, BPF_RB_AVAIL_DATA);
-		limit = hc_crit_wake;
-	} else {
-		waiting = bpf_ringbuf_query(&hc_bulk, BPF_RB_AVAIL_DATA);
-		limit = hc_bulk_wake;
-	}
-	return waiting >= limit && waiting < (u64)limit + 4 * (len + 8) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	waiting = bpf_ringbuf_query(&hc_crit, BPF_RB_AVAIL_DATA);
+	return waiting >= hc_crit_wake && waiting < (u64)hc_crit_wake + 4 * (len + 8) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /*
- * Quotas keep one cgroup from filling the bulk ring for all others. They are asked only when the
- * ring is nearly full, or when the user set them: a host whose recorder keeps up loses nothing to
+ * Quotas keep one cgroup from filling a lane for all others. They are asked only when the lane
+ * is nearly full, or when the user set them: a host whose recorder keeps up loses nothing to
  * them. Each cgroup then goes on at hc_quota_ns per record, after a burst of a quarter of a second;
  * what it makes above that is counted in hc_quota_lost instead of sent. What changes something (a
  * name, a mode, a file opened to be written) is refused later than what only tells of data.
@@ -91,14 +84,6 @@ static __noinline int hc_over_quota(u32 type)
 	return 1;
 }
 
-/* True when a bulk record must not be sent; it is then counted. */
-static __always_inline bool hc_refuse(u32 type, bool important)
-{
-	u64 waiting = bpf_ringbuf_query(&hc_bulk, BPF_RB_AVAIL_DATA);
-
-	return waiting >= (important ? hc_quota_important : hc_quota_normal) && hc_over_quota(type);
-}
-
 static __always_inline u64 hc_next_seq(bool crit)
 {
 	u32 zero = 0;
@@ -126,44 +111,185 @@ static __always_inline struct hc_buf *hc_get_buf(u32 type, u32 fixed)
 	return b;
 }
 
+/* Takes one of the upper lanes of a cpu; HC_LEVELS when all are busy. A global function, so that
+ * whatever lane it is, the verifier follows one path. */
+__noinline u32 hc_lane_above(u32 cpu)
+{
+	struct hc_lane *l = bpf_map_lookup_elem(&hc_lanes, &cpu);
+
+	if (!l)
+		return HC_LEVELS;
+	for (u32 i = 1; i < HC_LEVELS; i++)
+		if (!__sync_lock_test_and_set(&l[i].busy, 1))
+			return i;
+	return HC_LEVELS;
+}
+
+static __always_inline struct hc_lane *hc_lane_of(u32 level)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	void *v = bpf_map_lookup_elem(&hc_lanes, &cpu);
+
+	return v ? v + (level & (HC_LEVELS - 1)) * sizeof(struct hc_lane) : NULL;
+}
+
+/* The position behind a record that begins at head. */
+static __always_inline u64 hc_lane_next(struct hc_lane *l, u64 head, u32 len)
+{
+	u64 step = (len + 15) & ~7ULL;
+
+	return (head & l->mask) + step > l->mask ? (head | l->mask) + 1 : head + step;
+}
+
+/*
+ * Room for a record in a lane of this cpu, which is taken until hc_lane_end or hc_lane_drop. NULL
+ * when there is none or the cgroup is over its quota, which is counted unless told is false: then
+ * there are no quotas either. What is kept of the lane lies in the record's header, so that the
+ * verifier follows one path whichever it is.
+ */
+static __always_inline struct hc_rec *hc_lane_begin(u32 type, u32 len, bool important, bool told)
+{
+	u32 cpu = bpf_get_smp_processor_id(), level = 0;
+	void *v = bpf_map_lookup_elem(&hc_lanes, &cpu);
+	struct hc_lane *l = v;
+	struct hc_rec *r;
+	u64 head, tail, at;
+
+	if (!v)
+		return NULL;
+	if (__sync_lock_test_and_set(&l->busy, 1)) {
+		level = hc_lane_above(cpu);
+		if (level >= HC_LEVELS) {
+			if (told)
+				hc_count(HC_RING_FULL, type);
+			return NULL;
+		}
+		l = v + level * sizeof(*l);
+	}
+	head = l->head;
+	tail = *(volatile u64 *)&l->tail;
+	at = ((head & l->mask) + l->base) & ~7ULL;
+	if (told && head - tail >= (important ? hc_quota_important : hc_quota_normal) && hc_over_quota(type)) {
+		l->busy = 0;
+		return NULL;
+	}
+	if (len + 15 > l->most || hc_lane_next(l, head, len) - tail > (u64)l->mask + 1 || at > hc_lane_last) {
+		if (told)
+			hc_count(HC_RING_FULL, type);
+		l->busy = 0;
+		return NULL;
+	}
+	r = v + HC_LANE_DATA + at;
+	r->len = len;
+	r->level = level;
+	return r;
+}
+
+/* Wakes the reader: it waits for the critical ring only. */
+static __noinline int hc_lane_wake(void)
+{
+	void *p = bpf_ringbuf_reserve(&hc_crit, 8, 0);
+
+	if (p)
+		bpf_ringbuf_discard(p, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/* Moves the head behind the record, when all of the record can be seen. */
+static __always_inline void hc_lane_publish(struct hc_lane *l, u64 next)
+{
+#if defined(__TARGET_ARCH_x86) /* stores are seen in their order */
+	asm volatile("" ::: "memory");
+	*(volatile u64 *)&l->head = next;
+	asm volatile("" ::: "memory");
+#else
+	__sync_lock_test_and_set(&l->head, next); /* the answer is not used: see withoutFetch in old.go */
+#endif
+}
+
+static __always_inline void hc_lane_end(struct hc_rec *r)
+{
+	struct hc_lane *l = hc_lane_of(r->level);
+	u64 head, next, read;
+
+	if (!l)
+		return;
+	head = l->head;
+	next = hc_lane_next(l, head, r->len);
+	read = *(volatile u64 *)&l->read;
+	hc_lane_publish(l, next);
+	*(volatile u32 *)&l->busy = 0;
+	if (next - read >= l->wake && head - read < l->wake)
+		hc_lane_wake();
+}
+
+static __always_inline void hc_lane_drop(struct hc_rec *r)
+{
+	struct hc_lane *l = hc_lane_of(r->level);
+
+	if (l)
+		l->busy = 0;
+}
+
+/* The record in a buffer goes into a lane: 1 when there was room. A global function, which the
+ * verifier checks once for all that send. */
+__noinline u32 hc_lane_put(struct hc_buf *b, u32 type)
+{
+	struct hc_rec *r;
+	bool important;
+	u64 len;
+
+	if (!b)
+		return 0;
+	type &= HC_TYPE_MAX - 1;
+	asm volatile("" : "+r"(type));
+	important = hc_important(type);
+	len = b->at;
+	asm volatile("" : "+r"(len)); /* 6.1 forgets the bounds of 32 bits that are saved on the stack */
+	if (len > HC_BUF_SIZE)
+		return 0;
+	if (type == HC_OPEN) { /* to be written, or made */
+		struct hc_ev_open *o = (void *)b->data;
+
+		important = o->open_flags & 3 || o->created;
+	}
+	r = hc_lane_begin(type, len, important, true);
+	if (!r)
+		return 0;
+	bpf_probe_read_kernel(r->data, len, b->data);
+	hc_lane_end(r);
+	return 1;
+}
+
 /* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full,
  * the cgroup is over its quota, or the filter does not want the record, which is counted. */
 static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 {
 #ifdef HC_COMPAT
-	u64 len = b->at; /* 6.1 forgets the bounds of 32 bits that are saved on the stack */
+	u64 len = b->at; /* as in hc_lane_put */
 
 	asm volatile("" : "+r"(len));
 #else
 	u32 len = b->at;
 #endif
-	long err = -1;
-	bool important = hc_important(type);
+	bool sent = false;
 
 	if (hc_sel_late(b, type)) {
 		b->busy = 0;
 		return false;
 	}
 	hc_count(HC_SEEN, type);
-	if (type == HC_OPEN) { /* to be written, or made */
-		struct hc_ev_open *o = (void *)b->data;
-
-		important = o->open_flags & 3 || o->created;
-	}
-	if (!crit && hc_refuse(type, important)) {
+	if (!crit) {
+		sent = hc_lane_put(b, type);
 		b->busy = 0;
-		return false;
+		return sent;
 	}
-	if (len <= sizeof(b->data)) {
-		if (crit)
-			err = bpf_ringbuf_output(&hc_crit, b->data, len, hc_wake(true, len, false));
-		else
-			err = bpf_ringbuf_output(&hc_bulk, b->data, len, hc_wake(false, len, false));
-	}
-	if (err)
+	if (len <= sizeof(b->data))
+		sent = !bpf_ringbuf_output(&hc_crit, b->data, len, hc_wake_crit(len, false));
+	if (!sent)
 		hc_count(HC_RING_FULL, type);
 	b->busy = 0;
-	return !err;
+	return sent;
 }
 
 /* Gives the buffer back unsent: not after hc_head, whose number would be missing. */
@@ -172,18 +298,36 @@ static __always_inline void hc_drop_buf(struct hc_buf *b)
 	b->busy = 0;
 }
 
-/* Reserve, and count what could not be had. */
-#define hc_reserve_in(ring_, type_, size_)                                                        \
-	({                                                                                        \
-		void *p_ = NULL;                                                                  \
-		hc_count(HC_SEEN, type_);                                                         \
-		if ((void *)&ring_ != (void *)&hc_bulk || !hc_refuse(type_, hc_important(type_))) { \
-			p_ = bpf_ringbuf_reserve(&ring_, size_, 0);                               \
-			if (!p_)                                                                  \
-				hc_count(HC_RING_FULL, type_);                                    \
-		}                                                                                 \
-		p_;                                                                               \
+/* Room for a record of fixed size in the critical ring; what could not be had is counted. */
+#define hc_reserve_crit(type_, size_)                              \
+	({                                                         \
+		void *p_;                                          \
+		hc_count(HC_SEEN, type_);                          \
+		p_ = bpf_ringbuf_reserve(&hc_crit, size_, 0);      \
+		if (!p_)                                           \
+			hc_count(HC_RING_FULL, type_);             \
+		p_;                                                \
 	})
+
+/* The same in a lane. hc_submit sends it, hc_discard gives it back. */
+static __always_inline void *hc_reserve(u32 type, u32 size)
+{
+	struct hc_rec *r;
+
+	hc_count(HC_SEEN, type);
+	r = hc_lane_begin(type, size, hc_important(type), true);
+	return r ? r->data : NULL;
+}
+
+static __always_inline void hc_submit(void *e)
+{
+	hc_lane_end((struct hc_rec *)e - 1);
+}
+
+static __always_inline void hc_discard(void *e)
+{
+	hc_lane_drop((struct hc_rec *)e - 1);
+}
 
 /* Zero a record of fixed size; its size is a multiple of eight. */
 #define hc_zero(p_) __builtin_memset(p_, 0, sizeof(*(p_)))

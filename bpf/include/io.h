@@ -102,7 +102,7 @@ static __noinline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u
 		s->sent_ops = s->ops_in + s->ops_out;
 		return;
 	}
-	e = hc_reserve_in(hc_bulk, HC_IO, sizeof(*e));
+	e = hc_reserve(HC_IO, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return;
@@ -114,7 +114,7 @@ static __noinline void hc_io_send(struct task_struct *t, struct hc_io_slot *s, u
 	hc_io_fill(e, t, s, reason);
 	s->sent = s->last;
 	s->sent_ops = s->ops_in + s->ops_out;
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 }
 
 static __always_inline void hc_io_flush(struct task_struct *t, u32 reason)

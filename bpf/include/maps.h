@@ -11,8 +11,8 @@
 
 /* Settings, written by the loader before the programs are loaded. */
 const volatile u32 hc_scoped;       /* 1: only processes in hc_scope make bulk events */
-const volatile u32 hc_bulk_wake;    /* wake the reader when this many bytes wait in a ring */
-const volatile u32 hc_crit_wake;
+const volatile u32 hc_lane_last;    /* where the last record of a lane may begin */
+const volatile u32 hc_crit_wake;    /* wake the reader when this many bytes wait in the ring */
 const volatile u32 hc_page_size = 4096;
 const volatile u32 hc_forensic;     /* 1: every operation is told, whatever it costs */
 const volatile u32 hc_has_cast;     /* the kernel has bpf_rdonly_cast */
@@ -67,11 +67,50 @@ struct {
 	__type(value, struct hc_seqs);
 } hc_seq SEC(".maps");
 
-/* Bulk may overflow under flood; critical is for what a flood must never push out. */
+/*
+ * Lanes: where bulk records go, which may overflow under flood. Each cpu has a ring of its own, that
+ * no other cpu writes, so it needs no lock, and three small ones above it for a program that runs
+ * while another one of the cpu is writing. The reader maps them all.
+ *
+ * Positions count bytes since the beginning; the ring's size is a power of two. A record lies at its
+ * position modulo the size, 8 bytes of header before it, and does not wrap: it may run beyond the
+ * end, where there is room for one, and the next begins at the next multiple of the size. A program
+ * takes the lane, writes, and moves the head when the record is complete.
+ */
+#define HC_LEVELS 4
+#define HC_LANE_DATA 1024 /* where the data begin in a value */
+#define HC_UPPER_SIZE 32768
+#define HC_UPPER_SLACK 8192 /* room beyond the end, and so the largest record there */
+struct hc_lane {
+	u64 head; /* end of what is complete */
+	u32 busy; /* a program is writing behind it */
+	u32 base; /* where its data are; set by the loader, as the next ones */
+	u32 mask; /* its size less one */
+	u32 most; /* bytes of the largest record that is sure to fit, with its header */
+	u32 wake; /* wake the reader when so many bytes have not been read */
+	u32 kept; /* bytes before what is stored that are not written over: the reader sees to it */
+	u64 apart[12]; /* what the reader writes is in other cache lines */
+	u64 tail;      /* what is before may be written over */
+	u64 read;      /* how far the reader has come */
+	u64 stored;    /* what is before is in the store; the kernel half does not look at it */
+	u64 end[13];
+};
+_Static_assert(sizeof(struct hc_lane) == 256 && HC_LEVELS * sizeof(struct hc_lane) <= HC_LANE_DATA, "known to the reader");
+/* The header of a record. */
+struct hc_rec {
+	u32 len; /* without it */
+	u32 level;
+	u8 data[];
+};
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 << 20);
-} hc_bulk SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* one for each cpu; its value is made larger by the loader */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, 262144);
+} hc_lanes SEC(".maps");
+
+/* For what a flood must never push out. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);

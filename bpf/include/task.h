@@ -96,7 +96,7 @@ static __noinline u32 hc_cred_id(const struct cred *c)
 		hc_count(HC_MAP_FULL, HC_CRED);
 		return 0;
 	}
-	e = hc_reserve_in(hc_crit, HC_CRED, sizeof(*e));
+	e = hc_reserve_crit(HC_CRED, sizeof(*e));
 	if (!e) {
 		/* undescribed ids are useless: try again at the next event */
 		bpf_map_delete_elem(&hc_creds, &k);

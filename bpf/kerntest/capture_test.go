@@ -5,17 +5,14 @@
 package kerntest
 
 import (
-	"errors"
+	"bytes"
 	"os"
 	"runtime"
 	"sort"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
@@ -46,7 +43,7 @@ var shared struct {
 	set   *bpf.Set
 	probe *probe.Probe // which of them are in their places, and in which tier
 	err   error
-	rings []*ringbuf.Reader
+	rings *rings
 	creds map[uint32]*event.Row // definitions are sent once per set of credentials
 }
 
@@ -76,14 +73,7 @@ func programs(t testing.TB) *bpf.Set {
 		shared.creds = map[uint32]*event.Row{}
 		shared.probe = probe.New(shared.set, probe.Choice{Profile: probe.Forensic}) // leaves nothing out
 		shared.probe.Attach()
-		for _, m := range []*ebpf.Map{shared.set.Critical, shared.set.Bulk} {
-			r, err := ringbuf.NewReader(m)
-			if err != nil {
-				shared.err = err
-				return
-			}
-			shared.rings = append(shared.rings, r)
-		}
+		shared.rings, shared.err = openRings(shared.set)
 	})
 	if shared.err != nil {
 		t.Fatalf("load programs: %v", shared.err)
@@ -105,27 +95,17 @@ func cgroup2() string {
 // drain takes everything that lies in the rings.
 func drain(t testing.TB) (rows []event.Row) {
 	t.Helper()
-	for _, r := range shared.rings {
-		for {
-			r.SetDeadline(time.Now())
-			rec, err := r.Read()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				break
-			}
-			if err != nil {
-				t.Fatalf("read ring: %v", err)
-			}
-			var row event.Row
-			if _, err := event.Decode(rec.RawSample, &row); err != nil {
-				t.Errorf("decode: %v", err)
-				continue
-			}
-			if row.Type == event.Cred {
-				shared.creds[row.Cred] = &row
-			}
-			rows = append(rows, row)
+	must(t, shared.rings.each(func(rec []byte) {
+		var row event.Row
+		if _, err := event.Decode(bytes.Clone(rec), &row); err != nil {
+			t.Errorf("decode: %v", err)
+			return
 		}
-	}
+		if row.Type == event.Cred {
+			shared.creds[row.Cred] = &row
+		}
+		rows = append(rows, row)
+	}))
 	sort.SliceStable(rows, func(i, j int) bool { return rows[i].TS < rows[j].TS })
 	return rows
 }

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
@@ -31,7 +29,7 @@ var callSet struct {
 	once  sync.Once
 	set   *bpf.Set
 	err   error
-	rings []*ringbuf.Reader
+	rings *rings
 }
 
 // low is memory that 32-bit pointers reach.
@@ -66,14 +64,12 @@ func everyCall(t *testing.T, f func()) []event.Row {
 		for _, h := range callSet.set.Compat {
 			callSet.err = errors.Join(callSet.err, fmt.Errorf("%s: %w", h.Name, h.Err))
 		}
-		for _, m := range []*ebpf.Map{callSet.set.Critical, callSet.set.Bulk} {
-			r, err := ringbuf.NewReader(m)
-			if err != nil {
-				callSet.err = err
-				return
-			}
-			callSet.rings = append(callSet.rings, r)
+		r, err := openRings(callSet.set)
+		if err != nil {
+			callSet.err = err
+			return
 		}
+		callSet.rings = r
 	})
 	if callSet.err != nil {
 		t.Fatalf("load programs for every call: %v", callSet.err)

@@ -4,6 +4,7 @@ package kerntest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,12 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sort"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
@@ -114,26 +114,20 @@ func loadHooks(t *testing.T, o bpf.Options, names ...string) *bpf.Set {
 // drainSet takes everything that lies in the rings of a set. A reader leaves its place in the map.
 func drainSet(t testing.TB, set *bpf.Set) (rows []event.Row) {
 	t.Helper()
-	for _, m := range []*ebpf.Map{set.Critical, set.Bulk} {
-		rd, err := ringbuf.NewReader(m)
-		must(t, err)
-		for {
-			rd.SetDeadline(time.Now())
-			rec, err := rd.Read()
-			if err != nil {
-				break
-			}
-			var r event.Row
-			if _, err := event.Decode(rec.RawSample, &r); err != nil {
-				t.Errorf("decode: %v", err)
-				continue
-			}
-			if r.Type != event.Cred {
-				rows = append(rows, r)
-			}
+	rs, err := openRings(set)
+	must(t, err)
+	defer rs.close()
+	must(t, rs.each(func(rec []byte) {
+		var r event.Row
+		if _, err := event.Decode(bytes.Clone(rec), &r); err != nil {
+			t.Errorf("decode: %v", err)
+			return
 		}
-		rd.Close()
-	}
+		if r.Type != event.Cred {
+			rows = append(rows, r)
+		}
+	}))
+	sort.SliceStable(rows, func(i, j int) bool { return rows[i].TS < rows[j].TS })
 	return rows
 }
 

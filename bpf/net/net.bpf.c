@@ -67,7 +67,7 @@ static __always_inline int listening(struct sock *sk)
 		return 0;
 	if (hc_unselected_sock(sk, HC_LISTEN, s, true))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_LISTEN, sizeof(*e));
+	e = hc_reserve_crit(HC_LISTEN, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -79,7 +79,7 @@ static __always_inline int listening(struct sock *sk)
 	if (!e->lport)
 		e->lport = sk->__sk_common.skc_num;
 	e->backlog = sk->sk_max_ack_backlog;
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 
@@ -91,7 +91,7 @@ static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state
 
 	if (hc_unselected_sock(sk, HC_CONNECT, s, false))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_CONNECT, sizeof(*e));
+	e = hc_reserve_crit(HC_CONNECT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -106,7 +106,7 @@ static __always_inline int connected(struct sock *sk, struct hc_sk *s, u32 state
 	}
 	if (s)
 		e->t0 = s->t0;
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 
@@ -194,7 +194,7 @@ static __always_inline int closed(struct sock *sk, int old)
 		v.role = HC_ROLE_ACCEPTED;
 	if (hc_unselected_sock(sk, HC_CONN_CLOSE, s, false))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_CONN_CLOSE, sizeof(*e));
+	e = hc_reserve_crit(HC_CONN_CLOSE, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -220,7 +220,7 @@ static __always_inline int closed(struct sock *sk, int old)
 	e->err = -sk->sk_err;
 	if (s)
 		e->t0 = s->t0;
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 
@@ -285,7 +285,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	sk = a.sk;
 	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
+	e = hc_reserve_crit(HC_ACCEPT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -293,7 +293,7 @@ static __always_inline int accepted(struct hc_sys_exit *ctx)
 	hc_zero(e);
 	hc_head(&e->h, HC_ACCEPT, HC_F_CRITICAL, ctx->ret);
 	hc_fill_accept(e, &a);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 
@@ -339,7 +339,7 @@ static __always_inline bool first_use(struct hc_sk *s, u32 pid, u64 pstart, u32 
 
 static __always_inline struct hc_ev_sock *sock_row(struct sock *sk, u32 dir, int ret)
 {
-	struct hc_ev_sock *e = hc_reserve_in(hc_bulk, HC_SOCK, sizeof(*e));
+	struct hc_ev_sock *e = hc_reserve(HC_SOCK, sizeof(*e));
 
 	if (!e) {
 		hc_next_seq(false);
@@ -421,7 +421,7 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 		e = sock_row(sk, dir, ret);
 		if (e) {
 			hc_set_tuple(e, sk, HC_DIRECT);
-			bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+			hc_submit(e);
 			return 0;
 		}
 	} else if (unix_row(sk, dir, ret)) {
@@ -436,20 +436,21 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 }
 
 /*
- * Rows of totals are filled in the ring, under the flow's lock, so they are reserved before it is
- * taken. Whoever reserves asks once whether there was room: verifiers up to 6.2 forget the answer
- * for such memory, and take a second question for an open one.
+ * Rows of totals are filled in the lane, under the flow's lock, so they are reserved before it is
+ * taken.
  */
 static __always_inline struct hc_ev_sock_total *total_row(void)
 {
-	return bpf_ringbuf_reserve(&hc_bulk, sizeof(struct hc_ev_sock_total), 0);
+	struct hc_rec *r = hc_lane_begin(HC_SOCK_TOTAL, sizeof(struct hc_ev_sock_total), true, false);
+
+	return r ? (void *)r->data : NULL;
 }
 
 /* Sends a row, or gives it back when nothing was written to it. */
 static __always_inline void send_total(struct hc_ev_sock_total *e, bool filled)
 {
 	if (!filled) {
-		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		hc_discard(e);
 		return;
 	}
 	hc_count(HC_SEEN, HC_SOCK_TOTAL);
@@ -457,7 +458,7 @@ static __always_inline void send_total(struct hc_ev_sock_total *e, bool filled)
 	e->h.cpu = bpf_get_smp_processor_id();
 	e->h.ts = bpf_ktime_get_boot_ns();
 	e->h.seq = hc_next_seq(false);
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 }
 
 static __always_inline void lose_total(void)
@@ -681,7 +682,7 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 	__builtin_memcpy(e->raddr, peer.addr, 16);
 	e->rport = peer.port;
 	e->family = peer.family;
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ HC_SYSCALL(socket)
 		return 0;
 	if (hc_skip(HC_SOCKET_NEW))
 		return 0;
-	e = hc_reserve_in(hc_bulk, HC_SOCKET_NEW, sizeof(*e));
+	e = hc_reserve(HC_SOCKET_NEW, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return 0;
@@ -69,6 +69,6 @@ HC_SYSCALL(socket)
 		e->proto = BPF_CORE_READ(sk, sk_protocol);
 		e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	}
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), false));
+	hc_submit(e);
 	return 0;
 }

@@ -82,7 +82,7 @@ static __noinline int hc_session_row(u32 op, struct task_struct *t, s64 ret)
 		return 0;
 	if (!t)
 		t = (struct task_struct *)bpf_get_current_task();
-	e = hc_reserve_in(hc_crit, HC_SESSION, sizeof(*e));
+	e = hc_reserve_crit(HC_SESSION, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -99,7 +99,7 @@ static __noinline int hc_session_row(u32 op, struct task_struct *t, s64 ret)
 	e->sid = hc_upid(BPF_CORE_READ(t, signal, pids[3]), 0).nr;
 	e->pgid = hc_upid(BPF_CORE_READ(t, signal, pids[2]), 0).nr;
 	hc_set_target(e, t);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 

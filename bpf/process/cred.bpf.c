@@ -45,7 +45,7 @@ static __always_inline int enter(bool ns)
 
 static __noinline int changed(u32 old, u32 call, s64 ret)
 {
-	struct hc_ev_cred_change *e = hc_reserve_in(hc_crit, HC_CRED_CHANGE, sizeof(*e));
+	struct hc_ev_cred_change *e = hc_reserve_crit(HC_CRED_CHANGE, sizeof(*e));
 
 	if (!e) {
 		hc_next_seq(true);

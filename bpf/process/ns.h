@@ -39,7 +39,7 @@ struct hc_ns_row {
 
 static __noinline int hc_ns_send(struct hc_ns_row *r)
 {
-	struct hc_ev_namespace *e = hc_reserve_in(hc_crit, HC_NAMESPACE, sizeof(*e));
+	struct hc_ev_namespace *e = hc_reserve_crit(HC_NAMESPACE, sizeof(*e));
 
 	if (!e) {
 		hc_next_seq(true);

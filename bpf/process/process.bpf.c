@@ -32,7 +32,7 @@ int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
 	}
 	if (hc_selecting && hc_sel.trees && !(clone_flags & CLONE_THREAD) && hc_sel_born(tgid, ctgid))
 		hc_count(HC_MAP_FULL, HC_FORK);
-	e = hc_reserve_in(hc_crit, HC_FORK, sizeof(*e));
+	e = hc_reserve_crit(HC_FORK, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -51,7 +51,7 @@ int BPF_PROG(hc_fork, struct task_struct *child, u64 clone_flags)
 	up = hc_upid(pid, BPF_CORE_READ(pid, level));
 	e->ns_pid = up.nr;
 	e->pidns = BPF_CORE_READ(up.ns, ns.inum);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 
@@ -155,7 +155,7 @@ static __always_inline int exited(struct task_struct *t, bool group_dead)
 		bpf_map_delete_elem(&hc_scope, &tgid);
 	if (group_dead && hc_selecting && hc_sel.trees)
 		hc_sel_died(tgid);
-	e = hc_reserve_in(hc_crit, HC_EXIT, sizeof(*e));
+	e = hc_reserve_crit(HC_EXIT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -175,7 +175,7 @@ static __always_inline int exited(struct task_struct *t, bool group_dead)
 	e->thread_start = t->start_boottime;
 	e->parent_pid = t->real_parent->tgid;
 	e->parent_start = hc_pstart(t->real_parent);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 

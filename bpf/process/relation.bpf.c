@@ -163,7 +163,7 @@ static __noinline int hc_orphan(struct hc_orphans *o, struct task_struct *child)
 	/* an outsider has no children in the recorded command */
 	if (hc_scoped && !bpf_map_lookup_elem(&hc_scope, &tgid))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_REPARENT, sizeof(*e));
+	e = hc_reserve_crit(HC_REPARENT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -173,7 +173,7 @@ static __noinline int hc_orphan(struct hc_orphans *o, struct task_struct *child)
 	hc_set_target(e, child);
 	e->parent_pid = o->parent_pid;
 	e->parent_start = o->parent_start;
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 

@@ -20,6 +20,27 @@ static __always_inline bool fault(int sig)
 	return sig == 4 || sig == 5 || sig == 6 || sig == 7 || sig == 8 || sig == 11 || sig == 24 || sig == 25 || sig == 31;
 }
 
+static __always_inline void fill(struct hc_ev_signal *e, struct task_struct *t, u32 flags, int result, int sig, int code, int group)
+{
+	hc_zero(e);
+	hc_head(&e->h, HC_SIGNAL, flags, result);
+	if (flags & HC_F_NO_OWNER) {
+		e->h.tid = 0;
+		e->h.pid = 0;
+		e->h.pstart = 0;
+		e->h.image = 0;
+		e->h.cred = 0;
+		e->h.cgroup = 0;
+		__builtin_memset(e->h.comm, 0, sizeof(e->h.comm));
+	}
+	e->sig = sig;
+	e->code = code;
+	e->group = group;
+	e->target_pid = t->tgid;
+	e->target_tid = t->pid;
+	e->target_start = hc_pstart(t);
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct *t, int group, int result)
 {
@@ -51,35 +72,19 @@ int BPF_PROG(hc_signal, int sig, struct kernel_siginfo *info, struct task_struct
 		e = bpf_ringbuf_reserve(&hc_crit, sizeof(*e), 0);
 		if (e) {
 			hc_count(HC_SEEN, HC_SIGNAL);
-			flags |= HC_F_CRITICAL;
-			goto fill;
+			fill(e, t, flags | HC_F_CRITICAL, result, sig, code, group);
+			bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+			return 0;
 		}
 	}
 	if (flags & HC_F_NO_OWNER ? hc_unselected_of(HC_SIGNAL, 0, 0) : hc_unselected(HC_SIGNAL))
 		return 0;
-	e = hc_reserve_in(hc_bulk, HC_SIGNAL, sizeof(*e));
+	e = hc_reserve(HC_SIGNAL, sizeof(*e));
 	if (!e) {
 		hc_next_seq(false);
 		return 0;
 	}
-fill:
-	hc_zero(e);
-	hc_head(&e->h, HC_SIGNAL, flags, result);
-	if (flags & HC_F_NO_OWNER) {
-		e->h.tid = 0;
-		e->h.pid = 0;
-		e->h.pstart = 0;
-		e->h.image = 0;
-		e->h.cred = 0;
-		e->h.cgroup = 0;
-		__builtin_memset(e->h.comm, 0, sizeof(e->h.comm));
-	}
-	e->sig = sig;
-	e->code = code;
-	e->group = group;
-	e->target_pid = target;
-	e->target_tid = t->pid;
-	e->target_start = hc_pstart(t);
-	bpf_ringbuf_submit(e, hc_wake(false, sizeof(*e), flags & HC_F_CRITICAL));
+	fill(e, t, flags, result, sig, code, group);
+	hc_submit(e);
 	return 0;
 }

@@ -39,7 +39,7 @@ static __always_inline int told(struct hc_sys_exit *ctx, s32 id, s64 asked, u32 
 
 	if (hc_skip(HC_CLOCK_SET))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_CLOCK_SET, sizeof(*e));
+	e = hc_reserve_crit(HC_CLOCK_SET, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;

@@ -56,7 +56,7 @@ HC_SYSCALL(perf_event_open)
 	} else if (bpf_probe_read_user(&a, sizeof(a), (void *)hc_arg(0))) {
 		hc_count(HC_READ_FAULT, HC_PERF_EVENT);
 	}
-	e = hc_reserve_in(hc_crit, HC_PERF_EVENT, sizeof(*e));
+	e = hc_reserve_crit(HC_PERF_EVENT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;

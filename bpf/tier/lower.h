@@ -711,7 +711,7 @@ IN(commit_creds)
 	is = hc_cred_id(now);
 	if (is && was == is)
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_CRED_CHANGE, sizeof(*e));
+	e = hc_reserve_crit(HC_CRED_CHANGE, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;

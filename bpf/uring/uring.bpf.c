@@ -899,7 +899,7 @@ __noinline int hc_uring_accepted(u64 q, s64 ret)
 	sk = a.sk;
 	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
-	e = hc_reserve_in(hc_crit, HC_ACCEPT, sizeof(*e));
+	e = hc_reserve_crit(HC_ACCEPT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
 		return 0;
@@ -908,7 +908,7 @@ __noinline int hc_uring_accepted(u64 q, s64 ret)
 	head(&e->h, HC_ACCEPT, HC_F_CRITICAL, slot ? -1 : ret, q, r);
 	e->h.flags &= ~HC_F_FAILED;
 	hc_fill_accept(e, &a);
-	bpf_ringbuf_submit(e, hc_wake(true, sizeof(*e), false));
+	bpf_ringbuf_submit(e, hc_wake_crit(sizeof(*e), false));
 	return 0;
 }
 

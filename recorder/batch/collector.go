@@ -4,6 +4,7 @@ package batch
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"hindcast/format/clock"
@@ -29,27 +30,40 @@ const slack = clock.Boot(10 * time.Millisecond)
 // fullBytes bounds what waits for its order.
 const fullBytes = 16 << 20
 
-// Source is a ring, and how far it was read.
-type Source struct {
-	ring *ring.Ring
-	Seq  ring.Sequence
+// Ring is what is drained: a *ring.Ring or a *ring.Lane, and held, so that its records stay where
+// they are until the batch that has them is stored.
+type Ring interface {
+	Drain(goal uint64, f func(rec []byte)) (clear bool, err error)
+	Position() uint64
+	End() uint64
+	Size() int
+	Waiting() int
+	Mark() ring.Mark
+	Keep(ring.Mark)
+}
+
+// source is a ring, and how far it was read.
+type source struct {
+	Ring
+	n    int // place among all
+	seq  *ring.Sequence
 	cut  uint64 // up to where batches have it
 	mark clock.Boot
+	one  func(rec []byte)
 }
 
 // waits returns how many bytes were read and are in no batch yet.
-func (s *Source) waits() int { return int(s.ring.Position() - s.cut) }
+func (s *source) waits() int { return int(s.Position() - s.cut) }
 
 // Keeper notes how far the rings are stored, so that whoever reads them after us neither misses
 // nor repeats a record: a batch holds exactly the records between two positions of each ring.
 type Keeper interface {
-	// Note is called as a batch is cut: the rings are in batches up to the positions. What it
-	// returns goes with the batch.
-	Note(c *event.Columns, critical, bulk uint64) []byte
-	// Intend and Stored are called by the writer's goroutine before and after the batch is
-	// written.
+	// Note is called as a batch is cut: the rings, the critical one first, are in batches up to
+	// the marks. What it returns goes with the batch.
+	Note(c *event.Columns, rings []ring.Mark) []byte
+	// Intend is called by the writer's goroutine before the batch is written. After it the rings
+	// are given their room back.
 	Intend(note []byte)
-	Stored(critical, bulk uint64)
 }
 
 // Collector drains rings into batches. It is used by one goroutine.
@@ -59,36 +73,52 @@ type Collector struct {
 	Bad      [event.MaxType]uint64 // records that could not be decoded, of rings and iterators
 	Values   bool                  // keep the values of environments, not the names only; default: names only
 	Until    clock.Boot            // records made then or later are left out: other programs make them too; 0: none
-	Keeper   Keeper                // nil: the rings are not held, reading releases them
+	Keeper   Keeper                // nil: nobody reads the rings after us
 	// Saw is given every record of a change of mounts or clocks as it is read, valid during the
 	// call. Default: nobody is.
 	Saw func(rec []byte)
+	// Learn is given every bulk record as it is read, in the order in which its lane has them,
+	// with the lane's number. Default: nobody is.
+	Learn func(lane int, rec []byte)
+	// Critical and Bulk are the numbers of the records of both kinds.
+	Critical, Bulk ring.Sequence
 
-	creds          creds
-	critical, bulk *Source
-	order          Order
-	row            event.Row
-	cols           *event.Columns
-	since          clock.Boot // when the first row of the batch was noticed
-	soon           bool       // a row of the recorder itself waits: no ring has it, so nobody could tell it again
-	quiet          bool       // nothing came at the last look
-	w              *Writer
-	one            func([]byte)
-	own            func(*event.Row)
+	creds   creds
+	sources []*source // the critical ring, then the lanes
+	goals   []uint64
+	env     []byte
+	drained int        // records of the present Drain
+	last    clock.Boot // the youngest of them
+	order   Order
+	row     event.Row
+	cols    *event.Columns
+	since   clock.Boot // when the first row of the batch was noticed
+	soon    bool       // a row of the recorder itself waits: no ring has it, so nobody could tell it again
+	quiet   bool       // nothing came at the last look
+	w       *Writer
+	one     func([]byte)
+	own     func(*event.Row)
 }
 
-// NewCollector drains the two rings into w.
-func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
-	c := &Collector{critical: &Source{ring: critical}, bulk: &Source{ring: bulk}, w: w}
-	for _, s := range []*Source{c.critical, c.bulk} {
-		if s.ring != nil {
-			s.cut = s.ring.Position()
-		}
+// NewCollector drains the critical ring and the lanes of bulk records into w. All are held.
+func NewCollector(critical Ring, lanes []*ring.Lane, w *Writer) *Collector {
+	c := &Collector{w: w}
+	add := func(r Ring, seq *ring.Sequence) {
+		s := &source{Ring: r, n: len(c.sources), seq: seq, cut: r.Position()}
+		s.one = func(rec []byte) { c.take(s, rec) }
+		c.sources = append(c.sources, s)
 	}
+	if critical != nil {
+		add(critical, &c.Critical)
+	}
+	for _, l := range lanes {
+		add(l, &c.Bulk)
+	}
+	c.goals = make([]uint64, len(c.sources))
 	c.one, c.own = c.store, c.append
 	c.creds.missing = func() (n uint64) {
-		for cpu := range c.critical.Seq.CPUs() {
-			n += c.critical.Seq.Missing(cpu)
+		for cpu := range c.Critical.CPUs() {
+			n += c.Critical.Missing(cpu)
 		}
 		return n
 	}
@@ -99,57 +129,73 @@ func NewCollector(critical, bulk *ring.Ring, w *Writer) *Collector {
 // no call is known to have made.
 func (c *Collector) Blind(calls string) { c.creds.blind = calls }
 
-// Critical and Bulk return the two sources.
-func (c *Collector) Critical() *Source { return c.critical }
-func (c *Collector) Bulk() *Source     { return c.bulk }
-
-// Drain reads what waits in both rings and returns how many records it was.
+// Drain reads what waits in the rings and returns how many records it was.
 //
-// The bulk ring is read up to where it was before the critical one was read, and only when that
-// was read to its end: so the credential set of a record, which is described in the critical
-// ring before the record is made, is in the same batch or an earlier one. now is the time before
-// the call.
+// Each lane is read up to where it was before the critical ring was read, and only when that was
+// read to its end: so the credential set of a record, which is described in the critical ring
+// before the record is made, is in the same batch or an earlier one. now is the time before the
+// call.
 func (c *Collector) Drain(now clock.Boot) (n int, err error) {
-	goal := c.bulk.ring.End()
-	n, clear, err := c.drain(c.critical, c.critical.ring.End(), now)
-	if err == nil && (clear || c.bulk.ring.Waiting() > c.bulk.ring.Size()/4) {
-		var more int
-		more, _, err = c.drain(c.bulk, goal, now)
-		n += more
+	for i, s := range c.sources {
+		c.goals[i] = s.End()
 	}
-	c.quiet = n == 0
-	return n, err
+	c.drained = 0
+	crit, lanes := c.sources[0], c.sources[1:]
+	c.goals[0] = crit.End() // later than those of the lanes
+	clear, err := c.drain(crit, now)
+	for _, s := range lanes {
+		if err == nil && (clear || s.Waiting() > s.Size()/4) {
+			_, err = c.drain(s, now)
+		}
+	}
+	c.quiet = c.drained == 0
+	return c.drained, err
 }
 
-func (c *Collector) drain(s *Source, goal uint64, now clock.Boot) (n int, clear bool, err error) {
-	var last clock.Boot
-	clear, err = s.ring.Drain(goal, func(rec []byte) {
-		t, cpu, seq := wireHead(rec)
-		if t >= event.MaxType {
-			t = 0
-		}
-		at := wireTime(rec)
-		s.Seq.Add(cpu, seq, at)
-		c.Received[t]++
-		last = max(last, at)
-		c.order.Add(rec)
-		n++
-		if c.Saw != nil && (event.Type(t) == event.Mount || event.Type(t) == event.ClockSet) {
-			c.Saw(rec)
-		}
-		// A quarter of a ring that is read and not released is a quarter less for bursts.
-		if c.full() || c.Keeper != nil && s.waits() > s.ring.Size()/4 {
-			c.cut()
-		}
-	})
+func (c *Collector) drain(s *source, now clock.Boot) (clear bool, err error) {
+	c.last = 0
+	clear, err = s.Drain(c.goals[s.n], s.one)
 	// A ring gives its records in order of reservation: what comes after the last one cannot be
 	// much older.
 	if clear {
 		s.mark = max(s.mark, now)
 	} else {
-		s.mark = max(s.mark, last)
+		s.mark = max(s.mark, c.last)
 	}
-	return n, clear, err
+	return clear, err
+}
+
+// take takes one record of a ring.
+func (c *Collector) take(s *source, rec []byte) {
+	t, cpu, seq := wireHead(rec)
+	if t >= event.MaxType {
+		t = 0
+	}
+	at := wireTime(rec)
+	s.seq.Add(cpu, seq, at)
+	c.Received[t]++
+	c.last = max(c.last, at)
+	if c.Learn != nil && s.n > 0 {
+		c.Learn(s.n-1, rec)
+	}
+	c.order.Ref(s.n, at, rec)
+	c.drained++
+	if c.Saw != nil && (t == event.Mount || t == event.ClockSet) {
+		c.Saw(rec)
+	}
+	// A quarter of a ring that is read and not given back is a quarter less for bursts.
+	if c.full() || s.waits() > s.Size()/4 {
+		c.cut()
+	}
+}
+
+// mark is the time before which all rings were read.
+func (c *Collector) mark() clock.Boot {
+	m := clock.Boot(math.MaxInt64)
+	for _, s := range c.sources {
+		m = min(m, s.mark)
+	}
+	return m
 }
 
 // rows returns how many rows the batch has so far.
@@ -193,7 +239,7 @@ func (c *Collector) Emit(now clock.Boot) {
 	for _, r := range c.creds.take(now) {
 		c.Row(r)
 	}
-	c.order.Take(min(c.critical.mark, c.bulk.mark)-slack, c.one, c.own)
+	c.order.Take(c.mark()-slack, c.one, c.own)
 	n := c.rows()
 	if n == 0 {
 		c.since = 0
@@ -205,7 +251,7 @@ func (c *Collector) Emit(now clock.Boot) {
 	age := now.Sub(c.since)
 	// When it is quiet the ring should be empty for the next burst: the kernel wakes us as it
 	// fills, and takes what is not released for what was not read.
-	room := c.Keeper != nil && c.quiet && (c.critical.waits() > c.critical.ring.Size()/16 || c.bulk.waits() > c.bulk.ring.Size()/16)
+	room := c.quiet && slices.ContainsFunc(c.sources, func(s *source) bool { return s.waits() > s.Size()/16 })
 	if age >= anyAfter || age >= someAfter && n >= someRows || room || c.soon {
 		c.cut()
 	}
@@ -230,13 +276,15 @@ func (c *Collector) cut() {
 	}
 	c.cols = nil
 	cols.Finish()
-	if c.Keeper == nil {
-		c.w.Put(cols)
-		return
+	j := job{cols: cols, rings: c.sources, marks: make([]ring.Mark, len(c.sources)), keeper: c.Keeper}
+	for i, s := range c.sources {
+		j.marks[i] = s.Mark()
+		s.cut = s.Position()
 	}
-	c.critical.cut, c.bulk.cut = c.critical.ring.Position(), c.bulk.ring.Position()
-	note := c.Keeper.Note(cols, c.critical.cut, c.bulk.cut)
-	c.w.put(job{cols, c.Keeper, note, c.critical.cut, c.bulk.cut})
+	if c.Keeper != nil {
+		j.note = c.Keeper.Note(cols, j.marks)
+	}
+	c.w.put(j)
 }
 
 func (c *Collector) decode(rec []byte) {
@@ -257,6 +305,10 @@ func (c *Collector) decode(rec []byte) {
 func (c *Collector) append(r *event.Row) {
 	if c.cols == nil {
 		c.cols = c.w.Free()
+	}
+	if !c.Values && len(r.Env) > 0 { // it is changed, and records are not ours to change
+		c.env = append(c.env[:0], r.Env...)
+		r.Env = c.env
 	}
 	finishImage(r, c.Values)
 	c.creds.see(r)

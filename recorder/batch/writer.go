@@ -11,6 +11,7 @@ import (
 	"hindcast/format/event"
 	"hindcast/format/store"
 	"hindcast/recorder/health"
+	"hindcast/recorder/ring"
 )
 
 // Sink is where batches go: a *store.Store.
@@ -77,10 +78,18 @@ func (w *Writer) Free() *event.Columns { return <-w.free }
 
 // job is a batch, and what it holds of the rings when somebody keeps books of that.
 type job struct {
-	cols           *event.Columns
-	keeper         Keeper
-	note           []byte
-	critical, bulk uint64
+	cols   *event.Columns
+	rings  []*source
+	marks  []ring.Mark // of each ring when the batch was cut
+	keeper Keeper
+	note   []byte
+}
+
+// keep gives the rings their room back.
+func (j *job) keep() {
+	for i, s := range j.rings {
+		s.Keep(j.marks[i])
+	}
 }
 
 // Put gives finished columns to the writer, which returns them to Free.
@@ -163,8 +172,8 @@ func (w *Writer) write(j job) bool {
 	c := j.cols
 	if j.keeper != nil {
 		j.keeper.Intend(j.note)
-		defer j.keeper.Stored(j.critical, j.bulk)
 	}
+	defer j.keep()
 	err := w.sink.Append(c)
 	stats := w.sink.Stats()
 	if w.state != nil {

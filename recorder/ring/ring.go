@@ -86,6 +86,13 @@ func (r *Ring) Hold(from uint64) {
 // goroutine than the reader's.
 func (r *Ring) Release(to uint64) { atomic.StoreUint64(r.consumer, to) }
 
+// Mark returns what may be done once all that was read is stored.
+func (r *Ring) Mark() Mark { return Mark{r.read, r.read} }
+
+// Keep gives room back to the kernel: all before the mark is stored. It may be called by another
+// goroutine than the reader's.
+func (r *Ring) Keep(m Mark) { r.Release(m.Tail) }
+
 // Position returns how far the ring was read: bytes since its creation. During a call of Drain's
 // function it is the end of the record handed out.
 func (r *Ring) Position() uint64 { return r.read }
