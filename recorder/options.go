@@ -28,6 +28,8 @@ type Options struct {
 	// Without is events that are not wanted; hooks that tell nothing else are not attached, and
 	// coverage says so. Default: none.
 	Without []event.Type
+	// Filter is what is wanted of the rest, besides lineage. Default: all of it.
+	Filter *Filter
 	// Duration ends the recording. Default: until the context ends or the command has ended.
 	Duration time.Duration
 	// Env keeps the values of environments. Default: their names only, and a digest of all.
@@ -87,6 +89,9 @@ func (o Options) complete() (Options, error) {
 	if t, e := o.choice().Idle(); e != nil {
 		return bad("no hook can be left out for %s alone: %s tells %s; name them all", t, e.Name, e.Tells())
 	}
+	if err := o.Filter.check(); err != nil {
+		return bad("%v", err)
+	}
 	if o.Duration < 0 || o.Grace < 0 || o.Linger < 0 || o.Sweep < 0 {
 		return bad("a duration must not be negative")
 	}
@@ -126,6 +131,7 @@ func (o *Options) choice() probe.Choice {
 	for _, t := range o.Without {
 		c.Without |= 1 << t
 	}
+	c.Unasked = o.Filter.unasked()
 	return c
 }
 
@@ -145,7 +151,7 @@ func ringSize(n, standard int) (int, error) {
 
 // config is the hash of what decides which rows are recorded.
 func (o *Options) config() string {
-	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\nquota %d\nwithout %d\n",
-		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0, o.Quota, o.Without))
+	d := sha256.Sum256(fmt.Appendf(nil, "profile %s\nring %d\ncritical %d\nsweep %d\nscoped %v\nquota %d\nwithout %d\nfilter %s\n",
+		o.Profile, o.RingBytes, o.CriticalBytes, o.Sweep, len(o.Command) > 0, o.Quota, o.Without, o.Filter.text()))
 	return hex.EncodeToString(d[:8])
 }

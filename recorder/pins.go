@@ -55,14 +55,14 @@ func (o *Options) pinFolder() string {
 func (o *Options) loadOptions() bpf.Options {
 	return bpf.Options{
 		BulkBytes: o.RingBytes, CriticalBytes: o.CriticalBytes, Scoped: len(o.Command) > 0, CgroupRoot: probe.CgroupRoot(),
-		Forensic: probe.Profile(o.Profile) == probe.Forensic, Leave: o.choice().Leaves, Quota: o.Quota,
+		Forensic: probe.Profile(o.Profile) == probe.Forensic, Leave: o.choice().Leaves, Quota: o.Quota, Select: o.Filter.selects(),
 	}
 }
 
 // digest stands for programs and options that a successor must share.
 func (o *Options) digest() (string, error) {
 	d, err := bpf.Digest(o.loadOptions())
-	return fmt.Sprintf("%s %+v", d, o.choice()), err
+	return fmt.Sprintf("%s %+v %s", d, o.choice(), o.Filter.text()), err
 }
 
 // inherit looks for what a recorder of this store left running in the kernel. With the same
@@ -176,6 +176,7 @@ func (s *session) takeOver(dir string) error {
 	for id, k := range creds {
 		if r, ok := credRow(id, k); ok {
 			rows = append(rows, r)
+			s.users[id] = uint32(r.N2)
 		}
 	}
 	at := b.At
@@ -376,6 +377,7 @@ func (s *session) openWriter() {
 	s.writer = batch.NewWriter(s.store, s.state)
 	s.collector = batch.NewCollector(s.critical, s.lanes.All(), s.writer)
 	s.collector.Values = s.o.Env
+	s.users = map[uint32]uint32{}
 }
 
 // guardTime is how often the recording itself is looked after.

@@ -99,6 +99,9 @@ func (s *session) open() (err error) {
 		}
 		s.openWriter()
 	}
+	if s.o.Filter != nil { // not for what another recorder left, who was asked for something else
+		s.collector.Keep = s.wants
+	}
 	s.probe = probe.New(s.set, s.o.choice())
 	return nil
 }
@@ -135,7 +138,13 @@ func (s *session) record(ctx context.Context, path string, res Result) (Result, 
 	if s.old != nil {
 		s.cut()
 	}
+	if err := s.plant(); err != nil {
+		s.o.Logger.Warn("cannot set the roots of the filter", "error", err)
+	}
 	s.probe.Attach()
+	if err := s.grow(); err != nil {
+		s.o.Logger.Warn("cannot find the descendants that the filter asks for: those that were there are missing", "error", err)
+	}
 	if err := s.set.MarkOwn(); err != nil {
 		s.o.Logger.Warn("cannot mark what is our own: who touches it may not be told", "error", err)
 	}
@@ -215,6 +224,9 @@ func (s *session) opening() {
 	s.row("scope", scope, 0, at)
 	s.collector.Row(batch.ClockRow(readClocks()))
 	coverage := s.probe.Coverage(at)
+	if s.o.Filter != nil {
+		coverage = append(coverage, s.o.Filter.row(at))
+	}
 	s.state.SetCoverage(coverage)
 	s.collector.Blind(strings.Join(s.probe.Lacks(event.CredChange), ", "))
 	for _, r := range coverage {

@@ -55,6 +55,9 @@ type session struct {
 	counts    []health.Counts
 	told      uint64 // lineage losses that a snapshot was asked for
 	segments  int
+	users     map[uint32]uint32 // effective user by credential set, where a filter wants it
+	leftAt    clock.Boot        // when it was told how much the filter left out
+	leftTotal uint64
 	diskErr   error
 	broken    error // why the rings cannot be read any more
 
@@ -207,6 +210,7 @@ func (s *session) books(now clock.Boot) batch.Progress {
 	for _, row := range s.writer.Lost() {
 		s.collector.Row(row)
 	}
+	s.leftOut(now, &r, false)
 	if p.Err != nil {
 		if s.diskErr == nil {
 			s.o.Logger.Error("cannot write", "error", p.Err)
@@ -417,6 +421,7 @@ func (s *session) balance(note string) (unaccounted uint64) {
 	for _, row := range rows {
 		s.collector.Row(row)
 	}
+	s.leftOut(boot(), &r, true)
 	s.collector.Row(batch.ClockRow(readClocks()))
 	sum := fmt.Sprintf("lost %d, own left out %d, cut %d", s.ledger.Lost, r.Total(health.Self), r.Total(health.Truncated))
 	if note != "" {

@@ -15,6 +15,12 @@ func recordCommand(w world) *cli.Command {
 with it, and its exit code becomes that of record. The end of a recording drains, seals and prints one
 line of summary; a second INT ends at once, and what was written stays readable. With CMD the first INT
 is for CMD, which gets it from the terminal too: the recording goes on until CMD ends, or the next INT.
+With -f only what the filter matches is recorded, and lineage: who was made by whom, ran what, as which user.
+  hindcast record -f 'evt.type in (open, write) and file.path startswith /etc'
+  hindcast record -f 'proc.uid = 1000 or desc(1234)'            (a process and what descends from it)
+  hindcast record -f 'proc.cgroup = /system.slice/nginx.service or net.port = 443'
+What it asks of the event, its actor, file.path, ports and addresses is decided in the kernel, most other
+tests by the recorder; what only a replay knows (proc.exe, anc) refuses nothing. Answers say what was left out.
 Needs Linux, root (CAP_BPF, CAP_PERFMON and more: hindcast doctor says which) and a kernel with BTF.
 exit codes: 0 ok, 1 failed, 2 usage, 5 this host cannot record
 with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot be executed, 127 CMD not found`,
@@ -23,6 +29,7 @@ with CMD: CMD's own code; 125 recording failed or cannot start, 126 CMD cannot b
 			&cli.StringFlag{Name: "duration", Aliases: []string{"d"}, Usage: "`TIME` to record for, such as 30s or 10min"},
 			&cli.StringFlag{Name: "profile", Value: "standard", Usage: "`NAME`: minimal (processes, credentials, connections), standard or forensic (more detail, more cost)"},
 			&cli.StringFlag{Name: "without", Usage: "`EVENTS`, comma separated, that are not wanted: their hooks are not attached, and answers say what that hides"},
+			&cli.StringFlag{Name: "filter", Aliases: []string{"f"}, Usage: "`FILTER` of what is wanted, as for hindcast events; processes, programs and credentials are recorded whatever it is"},
 			&cli.StringFlag{Name: "ring-size", Value: "16MiB", Usage: "`BYTES` of the kernel's ring for what a flood may push out; hindcast drops says whether it was too small"},
 			&cli.StringFlag{Name: "critical-ring-size", Value: "8MiB", Usage: "`BYTES` of the ring kept for processes, credentials and connections"},
 			&cli.BoolFlag{Name: "env", Usage: "keep the values of environments, secrets among them; default: their names and a digest"},

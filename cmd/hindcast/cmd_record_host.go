@@ -45,6 +45,14 @@ func record(c *cli.Context, w world) error {
 		}
 		opt.Without = append(opt.Without, e.ID)
 	}
+	if c.IsSet("filter") {
+		if opt.Filter, err = recordFilter(c.String("filter")); err != nil {
+			return err
+		}
+		if !c.Bool("quiet") {
+			note(w.err, "filter: %s", opt.Filter.Parts)
+		}
+	}
 	if s := c.String("duration"); s != "" {
 		if opt.Duration, err = lang.ParseSpan(s); err != nil {
 			return err

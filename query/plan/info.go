@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"hindcast/format/clock"
 	"hindcast/format/event"
@@ -42,16 +43,22 @@ type Info struct {
 	Sealed    int          `json:"sealed"`
 	Bytes     int64        `json:"bytes"`
 	Rows      uint64       `json:"rows"`
-	Snapshot  uint64       `json:"snapshot_rows"`  // describe the state found
-	Recording uint64       `json:"recorder_rows"`  // the recorder's own
-	Events    []EventCount `json:"events"`         // by id
-	Processes int          `json:"processes"`      // distinct, threads collapsed
-	Files     int          `json:"files"`          // distinct objects with an identity
-	Peers     int          `json:"peers"`          // distinct remote address and port
-	LostTotal uint64       `json:"lost"`           // rows known to be lost
-	Lost      []Loss       `json:"lost_by_class"`  // by event and cause
-	Coverage  []Hook       `json:"coverage"`       // by hook
-	Actions   []Action     `json:"recorder_notes"` // what the recorder said of itself
+	Snapshot  uint64       `json:"snapshot_rows"` // describe the state found
+	Recording uint64       `json:"recorder_rows"` // the recorder's own
+	Events    []EventCount `json:"events"`        // by id
+	Processes int          `json:"processes"`     // distinct, threads collapsed
+	Files     int          `json:"files"`         // distinct objects with an identity
+	Peers     int          `json:"peers"`         // distinct remote address and port
+	LostTotal uint64       `json:"lost"`          // rows known to be lost
+	Lost      []Loss       `json:"lost_by_class"` // by event and cause
+	Coverage  []Hook       `json:"coverage"`      // by hook
+	// Filter is what was asked for when it was recorded, empty for everything; FilterParts what of it
+	// was decided where, and LeftOut how many events it left out, as far as that was told.
+	Filter      string   `json:"filter"`
+	FilterParts string   `json:"filter_parts"`
+	LeftOut     uint64   `json:"left_out"`
+	LeftOutBy   string   `json:"left_out_by"`
+	Actions     []Action `json:"recorder_notes"` // what the recorder said of itself
 	// Snapshotted: a whole description of the state at the start was written.
 	Snapshotted bool              `json:"snapshot_complete"`
 	Stopped     bool              `json:"orderly_end"`
@@ -199,6 +206,10 @@ func Describe(src load.Source, f Facts) (*Info, error) {
 				l.Rows = append(l.Rows, id.String())
 			}
 		case event.Coverage:
+			if string(r.Text) == event.FilterHook {
+				x.Filter, x.FilterParts, _ = strings.Cut(string(r.Text2), "\n")
+				return nil
+			}
 			k := string(r.Text) + "\x00" + string(r.Text2)
 			h := hooks[k]
 			if h == nil {
@@ -213,6 +224,8 @@ func Describe(src load.Source, f Facts) (*Info, error) {
 				x.Stopped = true
 			case "snapshot-end":
 				x.Snapshotted = true
+			case "left-out":
+				x.LeftOut, x.LeftOutBy = uint64(r.N1), string(r.Text2)
 			}
 			if len(x.Actions) < mostActions {
 				x.Actions = append(x.Actions, Action{at(r.TS, id.Segment), a, string(r.Text2), r.N1, id.String()})

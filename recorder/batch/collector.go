@@ -74,6 +74,10 @@ type Collector struct {
 	Values   bool                  // keep the values of environments, not the names only; default: names only
 	Until    clock.Boot            // records made then or later are left out: other programs make them too; 0: none
 	Keeper   Keeper                // nil: nobody reads the rings after us
+	// Keep decides whether a row is stored; it is asked about every row, before it is added. Default:
+	// all are. What it refuses is counted in Unselected, by type.
+	Keep       func(*event.Row) bool
+	Unselected [event.MaxType]uint64
 	// Saw is given every record of a change of mounts or clocks as it is read, valid during the
 	// call. Default: nobody is.
 	Saw func(rec []byte)
@@ -312,5 +316,9 @@ func (c *Collector) append(r *event.Row) {
 	}
 	finishImage(r, c.Values)
 	c.creds.see(r)
+	if c.Keep != nil && !c.Keep(r) {
+		c.Unselected[r.Type%event.MaxType]++
+		return
+	}
 	c.cols.Append(r)
 }

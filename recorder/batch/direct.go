@@ -14,7 +14,7 @@ const asRow = 1<<event.Fork | 1<<event.Exec | 1<<event.Exit | 1<<event.Process |
 // store puts a record into the batch. Most go into the columns as they are; what credentials are
 // compared with, and what is completed here, becomes a row first.
 func (c *Collector) store(rec []byte) {
-	if len(rec) < event.HeaderSize || 1<<event.Type(binary.LittleEndian.Uint16(rec))&uint64(asRow) != 0 || !c.creds.same(rec) {
+	if c.Keep != nil || len(rec) < event.HeaderSize || 1<<event.Type(binary.LittleEndian.Uint16(rec))&uint64(asRow) != 0 || !c.creds.same(rec) {
 		c.decode(rec)
 		return
 	}

@@ -16,7 +16,7 @@ func TestCausesAreThoseOfTheKernelHalf(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]int{"SEEN": Seen, "RING_FULL": RingFull, "READ_FAULT": ReadFault, "MAP_FULL": MapFull, "BUSY": Busy,
-		"SELF": Self, "TRUNCATED": Truncated, "NESTED": Nested, "QUOTA": Quota, "CAUSES": Causes}
+		"SELF": Self, "TRUNCATED": Truncated, "NESTED": Nested, "QUOTA": Quota, "UNSELECTED": Unselected, "DESELECTED": Deselected, "CAUSES": Causes}
 	found := 0
 	for _, m := range regexp.MustCompile(`\bHC_([A-Z_]+) = (\d+),`).FindAllStringSubmatch(string(b), -1) {
 		n, _ := strconv.Atoi(m[2])

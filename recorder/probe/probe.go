@@ -36,6 +36,7 @@ func (p Profile) Leaves(name string) bool {
 type Choice struct {
 	Profile Profile
 	Without uint64 // events that are not wanted, as bits: hooks that tell nothing else are left out
+	Unasked uint64 // the same, because a filter matches none of them
 }
 
 // Leaves tells whether the choice does without the program.
@@ -69,7 +70,7 @@ next:
 	return 0, nil
 }
 
-func (c Choice) unwanted(e *Entry) bool { return e != nil && e.Bits()&^c.Without == 0 }
+func (c Choice) unwanted(e *Entry) bool { return e != nil && e.Bits()&^(c.Without|c.Unasked) == 0 }
 
 // Probe is the hooks of a recording.
 type Probe struct {
@@ -118,6 +119,9 @@ func New(set *bpf.Set, choice Choice) *Probe {
 			pl.left = "left out by profile " + string(choice.Profile)
 		case choice.unwanted(pl.entry):
 			pl.left = unwantedHere
+			if pl.entry.Bits()&^choice.Without != 0 {
+				pl.left = unaskedHere
+			}
 		case loaded[name]:
 			pl.hook = nil // its better half is there
 		case pl.hook.Loaded():
@@ -263,7 +267,7 @@ func (pl *place) why() Why {
 		return Runs
 	case pl.left == notInKernel:
 		return NotHere
-	case pl.left == unwantedHere:
+	case pl.left == unwantedHere, pl.left == unaskedHere:
 		return ByChoice
 	case pl.by != "":
 		return OtherTier
@@ -276,6 +280,7 @@ func (pl *place) why() Why {
 const (
 	notInKernel  = "not in this kernel"
 	unwantedHere = "left out by --without"
+	unaskedHere  = "left out by --filter"
 )
 
 // Outcomes tells what became of every hook, in the order of the table.

@@ -58,6 +58,7 @@ type Set struct {
 	shot    bool // a snapshot began and has not ended
 	shotRow load.RowID
 
+	unasked    uint64            // events that the filter of the recording left out as a whole
 	fed, unfed uint64            // events that hooks tell: attached ones, and ones that were not
 	refused    map[string]uint64 // hooks that should have run, and what they tell
 }
@@ -106,6 +107,10 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 		}
 		s.holes = append(s.holes, h)
 	case event.Coverage:
+		if string(r.Text) == event.FilterHook {
+			s.filtered(r, id)
+			return
+		}
 		if r.N1 != 0 {
 			s.fed |= uint64(r.N2)
 			return
@@ -156,6 +161,19 @@ func (s *Set) Apply(r *event.Row, id load.RowID) {
 			s.shot = false
 		}
 	}
+}
+
+// filtered takes the row that speaks of the filter of a recording; segments repeat it.
+func (s *Set) filtered(r *event.Row, id load.RowID) {
+	s.unasked |= uint64(r.N2)
+	k := string(r.Text) + "\x00" + string(r.Text2)
+	if _, ok := s.hooks[k]; ok {
+		return
+	}
+	s.hooks[k] = len(s.holes)
+	filter, _, _ := strings.Cut(string(r.Text2), "\n")
+	s.holes = append(s.holes, Hole{Kind: Scope, CPU: -1, From: -1 << 62, To: 1 << 62, Cause: event.FilterHook, Whole: true, Rows: []load.RowID{id},
+		Text: "recorded was, besides lineage, only what matches " + filter + ": what else happened is not in here"})
 }
 
 // Finish adds the bounds of the recording and what was cut; truncated counts byte fields by
@@ -237,8 +255,9 @@ func (s *Set) For(from, to clock.Boot, events uint64) []Hole {
 }
 
 // Unobservable returns those of the events that nothing could have told: every hook that tells
-// them was refused or left out. That no row speaks of them says nothing.
-func (s *Set) Unobservable(events uint64) uint64 { return events & s.unfed &^ s.fed }
+// them was refused or left out, or the filter of the recording matches none of them. That no row
+// speaks of them says nothing.
+func (s *Set) Unobservable(events uint64) uint64 { return events & (s.unfed&^s.fed | s.unasked) }
 
 // Refused returns the hooks, sorted, that would have told one of the events and were refused or
 // left out when asked: an answer drawn from the others is not whole.

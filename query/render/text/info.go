@@ -39,6 +39,15 @@ func Info(w io.Writer, x *plan.Info, o Options) error {
 	} else {
 		p.row("command", "none: the whole host")
 	}
+	if x.Filter != "" {
+		p.row("filter", p.val(x.Filter))
+		p.row("", p.val(x.FilterParts))
+		left := "nothing"
+		if x.LeftOut > 0 {
+			left = Number(x.LeftOut) + " events: " + p.val(x.LeftOutBy)
+		}
+		p.row("left out", left)
+	}
 	p.row("segments", fmt.Sprintf("%d (%d sealed), %s", x.Segments, x.Sealed, Size(uint64(max(x.Bytes, 0))))+perRow(x))
 	p.row("rows", fmt.Sprintf("%s: %s live, %s describe the start, %s of the recorder", Number(x.Rows), Number(x.Rows-x.Snapshot-x.Recording), Number(x.Snapshot), Number(x.Recording)))
 	p.row("seen", fmt.Sprintf("%s, %s, %s", count(x.Processes, "process", "processes"), count(x.Files, "file object", "file objects"), count(x.Peers, "remote end", "remote ends")))
