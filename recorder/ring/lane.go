@@ -151,6 +151,9 @@ func (l *Lane) Keep(m Mark) {
 // Stored returns how far the last reader has given room back.
 func (l *Lane) Stored() uint64 { return atomic.LoadUint64(&l.h.stored) }
 
+// Fill returns the bytes that the kernel has no room for: what was not given back, read or not.
+func (l *Lane) Fill() int { return int(l.End() - atomic.LoadUint64(&l.h.tail)) }
+
 // Position returns how far the lane was read: bytes since its creation. During a call of Drain's
 // function it is the end of the record handed out.
 func (l *Lane) Position() uint64 { return l.read }

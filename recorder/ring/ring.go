@@ -93,6 +93,9 @@ func (r *Ring) Mark() Mark { return Mark{r.read, r.read} }
 // goroutine than the reader's.
 func (r *Ring) Keep(m Mark) { r.Release(m.Tail) }
 
+// Fill returns the bytes that the kernel has no room for: what was not given back, read or not.
+func (r *Ring) Fill() int { return int(r.End() - atomic.LoadUint64(r.consumer)) }
+
 // Position returns how far the ring was read: bytes since its creation. During a call of Drain's
 // function it is the end of the record handed out.
 func (r *Ring) Position() uint64 { return r.read }
