@@ -16,6 +16,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -74,7 +75,8 @@ type Set struct {
 	hooks    []*Hook
 	pins     *pins // nil when nothing is pinned
 	manifest *ebpf.Map
-	lane     int        // bytes of each cpu's lane
+	lane     int // bytes of each cpu's lane
+	squeeze  atomic.Uint32
 	types    *btf.Cache // of the kernel, parsed once for all objects
 }
 
@@ -238,7 +240,7 @@ func (s *Set) loadObject(name string, self uint32, crit int, o *Options) error {
 	if err != nil {
 		return err
 	}
-	for k, v := range map[string]any{"hc_selecting": b2u(o.Select != nil), "hc_sel": sel, "hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_self": self, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_lane_last": uint32(laneBase + s.lane - 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
+	for k, v := range map[string]any{"hc_selecting": b2u(o.Select != nil), "hc_sel": sel, "hc_quota_normal": normal, "hc_quota_important": important, "hc_quota_ns": share, "hc_live": [2]uint32{self}, "hc_scoped": b2u(o.Scoped), "hc_forensic": b2u(o.Forensic), "hc_lane_last": uint32(laneBase + s.lane - 8), "hc_crit_wake": uint32(crit / 8), "hc_page_size": uint32(os.Getpagesize())} {
 		if vs := cs.Variables[k]; vs != nil {
 			if err := vs.Set(v); err != nil {
 				return fmt.Errorf("object %s: set %s: %w", name, k, err)

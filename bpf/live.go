@@ -10,13 +10,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// live is the map of what can be changed while the programs run: hc_self. All objects share it.
+// live is the map of what can be changed while the programs run: hc_self and hc_squeeze. All objects
+// share it.
 const live = ".data.hc"
 
 // SetSelf tells the programs whose bulk events are left out from now on, as the initial pid
 // namespace numbers it.
 func (s *Set) SetSelf(tgid uint32) error {
-	if err := s.maps[live].Put(uint32(0), tgid); err != nil {
+	if err := s.maps[live].Put(uint32(0), [2]uint32{tgid, s.squeeze.Load()}); err != nil {
 		return fmt.Errorf("tell the programs who records: %w", err)
 	}
 	s.Self = tgid
@@ -25,8 +26,20 @@ func (s *Set) SetSelf(tgid uint32) error {
 
 // LiveSelf reads what the programs take for the recorder: 0 when that has ended.
 func (s *Set) LiveSelf() (tgid uint32, err error) {
-	err = s.maps[live].Lookup(uint32(0), &tgid)
-	return tgid, err
+	var v [2]uint32
+	err = s.maps[live].Lookup(uint32(0), &v)
+	return v[0], err
+}
+
+// Squeeze refuses bulk events of a cgroup that come less than a time apart, beyond a burst, however
+// much room there is; 0 ends that. What changes something, and critical events, are never refused.
+// Refused counts them.
+func (s *Set) Squeeze(share time.Duration) error {
+	s.squeeze.Store(uint32(min(max(share, 0), 4*time.Second)))
+	if err := s.maps[live].Put(uint32(0), [2]uint32{s.Self, s.squeeze.Load()}); err != nil {
+		return fmt.Errorf("tell the programs to send less: %w", err)
+	}
+	return nil
 }
 
 // sharedQuota is how many records a second a cgroup may go on making while the bulk ring is

@@ -54,13 +54,14 @@ static __noinline int hc_over_quota(u32 type)
 {
 	struct hc_quota_key k = {};
 	u64 now = bpf_ktime_get_boot_ns(), used, *until, *n, zero = 0;
+	u32 share = hc_squeeze;
 
 	k.cgroup = bpf_get_current_cgroup_id();
 	until = bpf_map_lookup_elem(&hc_quota, &k.cgroup);
 	used = until ? *until : 0;
 	if (used < now - 250000000)
 		used = now - 250000000;
-	used += hc_quota_ns;
+	used += share > hc_quota_ns ? share : hc_quota_ns;
 	if (used <= now) {
 		if (until)
 			*until = used;
@@ -169,7 +170,8 @@ static __always_inline struct hc_rec *hc_lane_begin(u32 type, u32 len, bool impo
 	head = l->head;
 	tail = *(volatile u64 *)&l->tail;
 	at = ((head & l->mask) + l->base) & ~7ULL;
-	if (told && head - tail >= (important ? hc_quota_important : hc_quota_normal) && hc_over_quota(type)) {
+	if (told && ((!important && hc_squeeze) || head - tail >= (important ? hc_quota_important : hc_quota_normal)) &&
+	    hc_over_quota(type)) {
 		l->busy = 0;
 		return NULL;
 	}

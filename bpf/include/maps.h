@@ -28,7 +28,11 @@ const volatile u32 hc_quota_ns;
 
 /* Thread group of the recorder, initial pid namespace; 0 when it is gone. It lies in a map that all
  * objects share: a recorder that takes over from a killed one writes its own. */
-volatile u32 hc_self SEC(".data.hc");
+volatile u32 hc_live[2] SEC(".data.hc");
+#define hc_self hc_live[0]
+/* At least so many ns lie between two records of a cgroup of which there are many, however empty its
+ * lane is; 0: no such limit. The recorder sets it when it is to use less of a processor. */
+#define hc_squeeze hc_live[1]
 
 /* What the counters count, per event type and cpu. The recorder turns them into ledger rows. */
 enum hc_cause {
