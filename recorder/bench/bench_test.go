@@ -19,6 +19,15 @@ func TestOnlyChoosesOfItsKind(t *testing.T) {
 	if len(b.works) != 1 || b.works[0].Name != "open" || len(b.tools) != 2 || len(b.sections) != len(allSections) {
 		t.Errorf("works %d, tools %d, sections %d", len(b.works), len(b.tools), len(b.sections))
 	}
+	if b, err = newBench("bin/hindcast", true, "idle,tar"); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.works) != 1 || len(b.sections) != 1 || len(b.tools) != len(quickTools) {
+		t.Errorf("quick: works %d, tools %d, sections %d", len(b.works), len(b.tools), len(b.sections))
+	}
+	if b, err = newBench("bin/hindcast", true, ""); err != nil || len(b.works) != len(quickWorks) || len(b.sections) != len(quickSections) {
+		t.Errorf("quick: works %d, sections %d, %v", len(b.works), len(b.sections), err)
+	}
 	if _, err := newBench("bin/hindcast", false, "open,opne"); err == nil || !strings.Contains(err.Error(), "opne") {
 		t.Errorf("an unknown name: %v", err)
 	}

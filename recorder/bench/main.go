@@ -59,36 +59,40 @@ type bench struct {
 	count   int    // of folders made in it
 	begin   time.Time
 	marks   tool.Marks
+	endings map[string]time.Duration // of tools, see ending
 	figures figures
 }
 
 // plan says how much is done.
 type plan struct {
-	quick         bool
-	pairs         func(t tool.Tool) int
-	window        time.Duration // of a piece of work inside the worker
-	long          time.Duration // of one that starts programs
-	census        time.Duration // of the run that counts
-	repeats       int           // of that run, for the standard profile
-	rate          time.Duration // of a rate
-	idle          time.Duration
-	flood         time.Duration
-	cores         int // pairs with one and two processors loaded
-	rates         []int
-	slowestRivals int // rates that rivals are measured at, from the first
+	quick   bool
+	pairs   func(t tool.Tool) int
+	window  time.Duration // of a piece of work inside the worker
+	long    time.Duration // of one that starts programs
+	census  time.Duration // of the run that counts
+	repeats int           // of that run, for the standard profile
+	rates   []int
+	rate    time.Duration // of a rate
+	cores   int           // pairs with one and two processors loaded, for the standard profile
+	idle    time.Duration
+	flood   time.Duration
 }
 
 func plans(quick bool) plan {
-	p := plan{pairs: pairs(12, 5, 3), window: 150 * time.Millisecond, long: 250 * time.Millisecond, census: 700 * time.Millisecond,
-		repeats: 3, rate: 2 * time.Second, idle: 40 * time.Second, flood: 5 * time.Second, cores: 6,
-		rates: []int{1_000, 10_000, 100_000, 300_000, 1_000_000}}
 	if quick {
-		p = plan{quick: true, pairs: pairs(4, 2, 1), window: 100 * time.Millisecond, long: 200 * time.Millisecond, census: 400 * time.Millisecond,
-			repeats: 1, rate: time.Second, idle: 15 * time.Second, flood: 2 * time.Second, cores: 2,
-			rates: []int{10_000, 100_000, 1_000_000}}
+		return plan{quick: true, pairs: pairs(4, 1, 1), window: 100 * time.Millisecond, long: 200 * time.Millisecond, census: 400 * time.Millisecond,
+			repeats: 1, rates: []int{10_000, 100_000, 1_000_000}, rate: time.Second, cores: 2, idle: 15 * time.Second, flood: 2 * time.Second}
 	}
-	return p
+	return plan{pairs: pairs(12, 5, 3), window: 150 * time.Millisecond, long: 250 * time.Millisecond, census: 700 * time.Millisecond,
+		repeats: 2, rates: []int{1_000, 10_000, 100_000, 300_000, 1_000_000}, rate: 1500 * time.Millisecond, cores: 6, idle: 40 * time.Second, flood: 5 * time.Second}
 }
+
+// What a quick run leaves out, unless it is named.
+var (
+	quickSections = []string{"work", "rates", "idle", "engine"}
+	quickTools    = []string{"standard", "auditd", "scap-open"}
+	quickWorks    = []string{"getppid", "open", "rename", "connect", "spawn", "find", "go-build", "nginx", "nginx-conn", "redis"}
+)
 
 // pairs returns how many windows a tool gets: the profile that most people run, the other
 // profiles, and rivals, whose cost needs no fine measure.
@@ -108,16 +112,17 @@ func pairs(standard, profiles, rivals int) func(tool.Tool) int {
 var allSections = []string{"work", "programs", "rates", "cores", "idle", "engine"}
 
 func newBench(hindcast string, quick bool, only string) (*bench, error) {
-	b := &bench{plan: plans(quick), sections: allSections, works: load.Works(), begin: time.Now()}
+	b := &bench{plan: plans(quick), sections: allSections, works: load.Works(), begin: time.Now(), endings: map[string]time.Duration{}}
 	for _, p := range []string{"standard", "minimal", "forensic"} {
 		b.tools = append(b.tools, &tool.Hindcast{File: hindcast, Profile: p})
 	}
 	b.tools = append(b.tools, tool.Audit{}, tool.Bpftrace{}, tool.PerfTrace{}, tool.Strace{}, tool.Scap{File: os.Getenv("HINDCAST_SCAP_OPEN")})
-	if only == "" {
-		return b, nil
+	var names []string
+	if only != "" {
+		names = strings.Split(only, ",")
 	}
-	names := strings.Split(only, ",")
 	known := map[string]bool{}
+	all := *b
 	b.sections = choose(b.sections, names, known, func(s string) string { return s })
 	b.works = choose(b.works, names, known, func(w *load.Work) string { return w.Name })
 	b.tools = choose(b.tools, names, known, tool.Tool.Name)
@@ -126,7 +131,20 @@ func newBench(hindcast string, quick bool, only string) (*bench, error) {
 			return nil, fmt.Errorf("-only %s: no section, tool or work of that name (sections: %s)", n, strings.Join(allSections, ", "))
 		}
 	}
+	if quick {
+		b.sections = unnamed(b.sections, all.sections, quickSections, func(s string) string { return s })
+		b.works = unnamed(b.works, all.works, quickWorks, func(w *load.Work) string { return w.Name })
+		b.tools = unnamed(b.tools, all.tools, quickTools, tool.Tool.Name)
+	}
 	return b, nil
+}
+
+// unnamed cuts a kind of which nothing was named down to a few.
+func unnamed[T any](chosen, all []T, few []string, name func(T) string) []T {
+	if len(chosen) < len(all) {
+		return chosen
+	}
+	return choose(all, few, map[string]bool{}, name)
 }
 
 // choose returns those of a kind that are named, or all when none is.

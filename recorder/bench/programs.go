@@ -55,9 +55,11 @@ func (b *bench) programsOf(ctx context.Context, h *tool.Hindcast) error {
 	}
 	able := []*load.Work{}
 	for _, w := range b.works {
-		if _, err := c.run(ctx, w, load.Order{For: time.Millisecond}); err == nil {
-			able = append(able, w)
+		if _, err := c.run(ctx, w, load.Order{For: time.Millisecond}); err != nil {
+			b.figures.trouble = append(b.figures.trouble, fmt.Sprintf("programs of %s, %s: %v", h.Profile, w.Name, err))
+			continue
 		}
+		able = append(able, w)
 	}
 	dir, done, err := b.folder()
 	if err != nil {
@@ -116,6 +118,9 @@ func (b *bench) programsDuring(ctx context.Context, c *crew, profile string, r *
 			p := program{name, runs{
 				max(0, float64(spent[name].Time)-share*float64(idle[name].Time)) / float64(s.Ops),
 				max(0, float64(spent[name].Runs)-share*float64(idle[name].Runs)) / float64(s.Ops)}}
+			if p.n == 0 {
+				continue // it runs no more often than when nothing is done
+			}
 			sum.ns, sum.n = sum.ns+p.ns, sum.n+p.n
 			all = append(all, p)
 		}

@@ -89,7 +89,8 @@ type rated struct {
 	tool      string
 	attempted int
 	made      int     // opens
-	attained  float64 // a second
+	attained  float64 // a second, with the tool
+	alone     float64 // and without
 	off, on   float64 // processor ns of an open
 	opens     int64   // recorded
 	lost      int64
@@ -100,9 +101,39 @@ type rated struct {
 	why       string
 }
 
+// ending returns what it costs a tool to stop when nothing happened: a share of short runs
+// that is none of the work's.
+func (b *bench) ending(ctx context.Context, t tool.Tool) (time.Duration, error) {
+	if d, ok := b.endings[t.Name()]; ok {
+		return d, nil
+	}
+	s, release, err := b.newSquad(t, 1)
+	defer release()
+	if err != nil {
+		return 0, err
+	}
+	dir, done, err := b.folder()
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	r, err := t.Start(ctx, tool.Target{Dir: dir, PIDs: s.pids()})
+	if err != nil {
+		return 0, fmt.Errorf("start: %w", err)
+	}
+	time.Sleep(b.plan.rate)
+	until, err := r.CPU()
+	res, stopErr := r.Stop()
+	if err := errors.Join(err, stopErr); err != nil {
+		return 0, err
+	}
+	b.endings[t.Name()] = res.CPU - until
+	return res.CPU - until, nil
+}
+
 func (b *bench) measureRates(ctx context.Context) error {
 	for _, t := range b.tools {
-		if !b.able(t) || b.quick && t.Name() != "standard" && t.Name() != "auditd" && t.Name() != "bpftrace" {
+		if h, ok := t.(*tool.Hindcast); !b.able(t) || ok && h != b.standard() {
 			continue
 		}
 		for _, rate := range b.plan.rates {
@@ -122,6 +153,10 @@ func (b *bench) measureRates(ctx context.Context) error {
 
 func (b *bench) atRate(ctx context.Context, t tool.Tool, rate int) (r rated, err error) {
 	r.tool, r.attempted = t.Name(), rate
+	ending, err := b.ending(ctx, t)
+	if err != nil {
+		return r, err
+	}
 	n := 1
 	if rate > 100_000 {
 		n = len(processors())
@@ -167,9 +202,10 @@ func (b *bench) atRate(ctx context.Context, t tool.Tool, rate int) (r rated, err
 		return r, err
 	}
 	r.made, r.attained = on.Ops, float64(on.Ops)/on.Wall.Seconds()
+	r.alone = float64(off.Ops) / off.Wall.Seconds()
 	r.off, r.on = off.NS(), on.NS()
 	r.opens, r.lost = res.Opens, res.Lost
-	r.share = (res.CPU - before).Seconds() / on.Wall.Seconds()
+	r.share = max(0, res.CPU-before-ending).Seconds() / on.Wall.Seconds()
 	if res.Bytes != tool.Unknown && res.Seen > 0 {
 		r.bytes = float64(res.Bytes) / float64(res.Seen)
 	}
@@ -190,8 +226,10 @@ type loaded struct {
 // competes with what it records.
 func (b *bench) measureCores(ctx context.Context) error {
 	for _, t := range b.tools {
-		if !b.able(t) || b.quick && b.standard() != t {
-			continue
+		_, ptrace := t.(tool.Strace)
+		_, perf := t.(tool.PerfTrace)
+		if h, ok := t.(*tool.Hindcast); !b.able(t) || ok && h != b.standard() || ptrace || perf {
+			continue // their cost is known from the tables above, and large
 		}
 		for _, work := range []string{"objects", "spawn"} {
 			for _, n := range processors() {
@@ -212,6 +250,10 @@ func (b *bench) measureCores(ctx context.Context) error {
 
 func (b *bench) onProcessors(ctx context.Context, t tool.Tool, work string, n int) (l loaded, err error) {
 	l.tool, l.work, l.processors = t.Name(), work, n
+	ending, err := b.ending(ctx, t)
+	if err != nil {
+		return l, err
+	}
 	s, release, err := b.newSquad(t, n)
 	defer release()
 	if err != nil {
@@ -233,10 +275,8 @@ func (b *bench) onProcessors(ctx context.Context, t tool.Tool, work string, n in
 		return l, err
 	}
 	pairs := b.plan.cores
-	if _, ok := t.(*tool.Hindcast); !ok {
-		pairs = (pairs + 1) / 2
-	} else if b.standard() != t {
-		pairs = (pairs + 1) / 2
+	if b.standard() != t {
+		pairs = max(1, pairs/3)
 	}
 	for range pairs {
 		dir, done, err := b.folder()
@@ -255,7 +295,7 @@ func (b *bench) onProcessors(ctx context.Context, t tool.Tool, work string, n in
 		if err := errors.Join(err, err2, err3); err != nil {
 			return l, err
 		}
-		share = append(share, (res.CPU-before).Seconds()/got.Wall.Seconds())
+		share = append(share, max(0, res.CPU-before-ending).Seconds()/got.Wall.Seconds())
 		l.lost += res.Lost
 		time.Sleep(200 * time.Millisecond)
 		if _, err := window(&off, &wallOff); err != nil {

@@ -132,8 +132,8 @@ func (b *bench) rateTable(s *strings.Builder) {
 	if len(b.figures.rates) == 0 {
 		return
 	}
-	fmt.Fprintf(s, "## Growth with the rate\n\nOne worker (above 100,000/s two, a processor each) opens 2,000 files in turn for %v at a rate, with the tool running. Every open\nis one event; \"recorded\" are the worker's opens in what the tool wrote (scap-open: that it read, of the whole host).\n\"processor\" is what the tool's own processes take of one processor, until all is written.\n\n", b.plan.rate)
-	t := report.NewTable("tool", "asked for, /s", "made, /s", "made", "recorded", "missing", "lost, it says", "an open alone", "with", "processor", "bytes", "RSS")
+	fmt.Fprintf(s, "## Growth with the rate\n\nOne worker (above 100,000/s two, a processor each) opens 2,000 files in turn for %v at a rate, with the tool running. Every open\nis one event; \"recorded\" are the worker's opens in what the tool wrote (scap-open: that it read, of the whole host).\n\"processor\" is what the tool's own processes take of one processor, all until it is written counted to that time; \"bytes\" is all\nthat is on disk over the records, the state found at the start too.\n\n", b.plan.rate)
+	t := report.NewTable("tool", "asked for, /s", "made alone, /s", "made with, /s", "made", "recorded", "missing", "lost, it says", "an open alone", "with", "processor", "bytes", "RSS")
 	for _, r := range b.figures.rates {
 		if r.why != "" {
 			t.Row(r.tool, report.Thousands(int64(r.attempted)), "no figures: "+r.why)
@@ -143,7 +143,7 @@ func (b *bench) rateTable(s *strings.Builder) {
 		if r.bytes > 0 {
 			size = fmt.Sprintf("%.1f", r.bytes)
 		}
-		t.Row(r.tool, report.Thousands(int64(r.attempted)), report.Thousands(int64(r.attained)), report.Thousands(int64(r.made)), report.Thousands(r.opens),
+		t.Row(r.tool, report.Thousands(int64(r.attempted)), report.Thousands(int64(r.alone)), report.Thousands(int64(r.attained)), report.Thousands(int64(r.made)), report.Thousands(r.opens),
 			report.Thousands(int64(r.made)-r.opens), count(r.lost), duration(r.off), duration(r.on), percent(r.share), size, report.MiB(r.peak))
 	}
 	fmt.Fprintf(s, "%s\n", t)
