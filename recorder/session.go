@@ -108,8 +108,8 @@ func (s *session) doAll() {
 	}
 }
 
-// drain looks at the rings every few milliseconds while they carry records, less often when
-// they do not; the kernel wakes it when one is filling.
+// drain looks at the rings every few milliseconds while they carry many records, less often when
+// they do not; the kernel wakes it when one is filling, and for what is rare.
 func (s *session) drain() {
 	defer close(s.drained)
 	wait := busyWait
@@ -135,11 +135,7 @@ func (s *session) drain() {
 			return
 		default:
 		}
-		if n > 0 {
-			wait = busyWait
-		} else {
-			wait = min(2*wait, idleWait)
-		}
+		wait = nextWait(wait, n)
 		if _, err := s.poll.Wait(wait); err != nil {
 			s.broken = err
 			return
