@@ -54,7 +54,8 @@ static __always_inline int supervised(struct hc_sys_exit *ctx)
 	return 0;
 }
 
-/* The way to put a program on a tracepoint or probe before there were links for it. */
+/* The way to put a program on a tracepoint or probe before there were links for it. The recorder's
+ * own, when another puts it somewhere, is told in every scope. */
 static __always_inline int attached(struct hc_sys_exit *ctx)
 {
 	struct hc_ev_bpf *e;
@@ -62,6 +63,10 @@ static __always_inline int attached(struct hc_sys_exit *ctx)
 	struct hc_buf *b;
 	bool own;
 
+	if (bpf_get_current_pid_tgid() >> 32 == hc_self) {
+		hc_count(HC_SELF, HC_BPF);
+		return 0;
+	}
 	see(&s, hc_arg(2));
 	own = mine(s.object, s.id);
 	if (!own && hc_skip(HC_BPF))

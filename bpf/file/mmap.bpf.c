@@ -286,19 +286,29 @@ HC_SYSCALL(munmap)
 	return 0;
 }
 
-/* A range noted that moved, grew or shrank: one interval ends and another begins. */
+/* True for an address in a range noted. */
+static __always_inline bool within(u64 addr)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct hc_stores *s = bpf_map_lookup_elem(&hc_stores, &tgid);
+
+	return s && hc_stores_touch(s, addr, addr + 1, false);
+}
+
+/* A range noted that moved, grew or shrank: one interval ends and another begins. With an old
+ * length of 0 it stays, and another mapping of the same pages begins. */
 HC_SYSCALL(mremap)
 {
 	u64 len = hc_arg(2), page = hc_page_size;
 
 	if (failed(ctx->ret))
 		return 0;
-	if (!gone(hc_arg(0), hc_arg(1)))
+	if (hc_arg(1) ? !gone(hc_arg(0), hc_arg(1)) : !within(hc_arg(0)))
 		return 0;
 	len = (len + page - 1) & ~(page - 1);
 	noted(ctx->ret, len);
 	writable(ctx->ret, len, PROT_WRITE | 1);
-	if (hc_arg(3) & MREMAP_DONTUNMAP) {
+	if (hc_arg(1) && hc_arg(3) & MREMAP_DONTUNMAP) {
 		noted(hc_arg(0), hc_arg(1));
 		writable(hc_arg(0), hc_arg(1), PROT_WRITE | 1);
 	}

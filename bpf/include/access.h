@@ -31,11 +31,19 @@ static __always_inline bool hc_aside(u32 type, struct task_struct *target)
 	if (!hc_outside() && !hc_selecting)
 		return false;
 	other = target ? BPF_CORE_READ(target, tgid) : 0;
-	if (other == hc_self)
+	if (other && other == hc_self)
 		return false;
 	if (hc_outside() && !bpf_map_lookup_elem(&hc_scope, &other))
 		return true;
 	return hc_unselected(type);
+}
+
+/* True for the recorder and for what is of the recorded command: what is done to it is told. */
+static __always_inline bool hc_aimed(struct task_struct *target)
+{
+	u32 tgid = target ? BPF_CORE_READ(target, tgid) : 0;
+
+	return tgid && (tgid == hc_self || bpf_map_lookup_elem(&hc_scope, &tgid));
 }
 
 static __noinline int hc_access_row(struct hc_access *a)

@@ -263,8 +263,9 @@ __noinline u32 hc_lane_put(struct hc_buf *b, u32 type)
 	return 1;
 }
 
-/* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full,
- * the cgroup is over its quota, or the filter does not want the record, which is counted. */
+/* Sends the record in the scratch buffer and gives the buffer back. False when the ring was full
+ * or the cgroup is over its quota, which is counted: it may be told later. What the filter does not
+ * want is counted too, and done with. */
 static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 {
 #ifdef HC_COMPAT
@@ -278,7 +279,7 @@ static __always_inline bool hc_send(struct hc_buf *b, bool crit, u32 type)
 
 	if (hc_sel_late(b, type)) {
 		b->busy = 0;
-		return false;
+		return true;
 	}
 	hc_count(HC_SEEN, type);
 	if (!crit) {

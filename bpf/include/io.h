@@ -31,7 +31,7 @@ struct hc_io_slot {
 	u32 ops_in, ops_out;
 	u64 sent;     /* when totals were last sent */
 	u32 sent_ops; /* operations that rows already told */
-	u32 pad;
+	u32 reached;  /* directions in which memory was reached and nothing else is told: hc_io_reach */
 };
 struct hc_io_table {
 	struct hc_io_slot slot[HC_IO_SLOTS];
@@ -206,6 +206,34 @@ static __noinline int hc_io_mem(struct file *f, s64 ret, bool in, u32 method)
 	return hc_access_row(&a);
 }
 
+/*
+ * Whose transfers are not wanted may still reach into the memory of the recorder, or of the recorded
+ * command: that is told, once for each thread and direction, and nothing counted.
+ */
+static __noinline int hc_io_reach(struct file *f, s64 ret, bool in, u32 method)
+{
+	struct hc_io_table *tab;
+	struct hc_io_slot *s;
+	struct hc_obj o;
+	u32 name = 0, dir = in ? 1 : 2;
+
+	if (bpf_get_current_pid_tgid() >> 32 == hc_self || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
+		return 0;
+	bpf_probe_read_kernel(&name, sizeof(name), BPF_CORE_READ(f, f_path.dentry, d_name.name));
+	if (name != 0x6d656d) /* "mem" */
+		return 0;
+	hc_inode(&o, BPF_CORE_READ(f, f_inode));
+	tab = hc_io_of(hc_trusted(), true);
+	if (tab) { /* none: told again rather than not */
+		s = hc_io_slot(hc_current(), tab, &o);
+		s->last = bpf_ktime_get_boot_ns();
+		if (s->reached & dir)
+			return 0;
+		s->reached |= dir;
+	}
+	return hc_io_mem(f, ret, in, method);
+}
+
 /* One transfer of ret bytes to or from a file, by the running task, through a descriptor or -1. */
 static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 method)
 {
@@ -219,8 +247,10 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	bool first;
 	u64 now;
 
-	if (ret <= 0 || hc_skip_both(type, HC_IO))
+	if (ret <= 0)
 		return 0;
+	if (hc_skip_both(type, HC_IO))
+		return hc_scoped || hc_selecting ? hc_io_reach(f, ret, in, method) : 0;
 	hc_inode(&o, BPF_CORE_READ(f, f_inode));
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
 	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)
@@ -271,9 +301,8 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	e->period = s->t0;
 	if ((o.mode & S_IFMT) != S_IFIFO)
 		hc_put_file_path(b, &e->path, type, f);
-	if (first)
+	if (hc_send(b, false, type) && first)
 		s->sent_ops++; /* the totals of the forensic profile are sent as those of the others */
-	hc_send(b, false, type);
 	return 0;
 }
 

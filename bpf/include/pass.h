@@ -14,6 +14,7 @@ struct hc_pass {
 	u32 how;
 	s32 source_fd;
 	s64 ret;
+	u32 peers, pad; /* the other end was looked for */
 };
 
 /* One descriptor. */

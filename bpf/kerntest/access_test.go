@@ -277,6 +277,63 @@ func TestAimedAtTheRecorder(t *testing.T) {
 	eq(t, "rows of what the recorder did", len(reach(other)), 0)
 }
 
+// What is done to the recorder is told whatever is recorded, and so is what is done to the recorded
+// command: its limits, its group, its memory by procfs, counters on it.
+func TestAllThatIsAimedAtTheRecorder(t *testing.T) {
+	hooks := []string{"hc_prlimit64", "hc_setpgid", "hc_pread64", "hc_pwrite64", "hc_perf_event_open"}
+	programs(t)
+	recorder, stack := victim(t)
+	other, otherStack := victim(t)
+	set := loadHooks(t, bpf.Options{Self: uint32(recorder), Scoped: true, CriticalBytes: 1 << 20, BulkBytes: 1 << 20, Leave: allBut(hooks...)}, hooks...)
+	reach := func(pid int, at uintptr) (rows []event.Row) {
+		ownThread(func() {
+			me := thread(unix.Gettid())
+			drainSet(t, set)
+			must(t, unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil))
+			unix.Setpgid(pid, pid)
+			fd, err := unix.PerfEventOpen(&unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_TASK_CLOCK, Size: unix.PERF_ATTR_SIZE_VER0}, pid, -1, -1, 0)
+			must(t, err)
+			unix.Close(fd)
+			mem, err := unix.Open(fmt.Sprintf("/proc/%d/mem", pid), unix.O_RDWR, 0)
+			must(t, err)
+			defer unix.Close(mem)
+			b := make([]byte, 8)
+			for range 3 {
+				_, err = unix.Pread(mem, b, int64(at))
+				must(t, err)
+			}
+			_, err = unix.Pwrite(mem, b, int64(at))
+			must(t, err)
+			rows = only(drainSet(t, set), me)
+		})
+		return rows
+	}
+	told := func(rows []event.Row, pid int, at uintptr) {
+		t.Helper()
+		for _, k := range []event.Type{event.Control, event.Session, event.PerfEvent} {
+			r := one(t, rows, typ(k))
+			eq(t, k.String()+" aims at", r.OPID, uint32(pid))
+		}
+		got := only(rows, typ(event.Access))
+		if len(got) != 2 {
+			t.Fatalf("%d rows, want 2: the first read and the first write", len(got))
+		}
+		access(t, &got[0], 4, 0, at, 8, 8, pid)
+		access(t, &got[1], 5, 0, at, 8, 8, pid)
+		eq(t, "rows of reads and writes", len(only(rows, typ(event.FirstRead)))+len(only(rows, typ(event.FirstWrite))), 0)
+	}
+	told(reach(recorder, stack), recorder, stack)
+	eq(t, "rows of what is no part of the command", len(reach(other, otherStack)), 0)
+	must(t, set.Scope.Put(uint32(other), uint32(1)))
+	told(reach(other, otherStack), other, otherStack)
+	must(t, set.SetSelf(uint32(os.Getpid())))
+	for _, r := range reach(other, otherStack) {
+		if r.Type != event.Session { // lineage: the recorder's own processes too
+			t.Errorf("a row %s of what the recorder did", r.Type)
+		}
+	}
+}
+
 func TestProcessVM(t *testing.T) {
 	pid, stack := victim(t)
 	buf := make([]byte, 24)

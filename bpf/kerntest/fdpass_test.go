@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hindcast/bpf"
 	"hindcast/format/event"
 )
 
@@ -177,6 +178,41 @@ func TestManyDescriptorsInOneMessage(t *testing.T) {
 	rows := locked(t, func() { must(t, unix.Sendmsg(p[0], []byte("x"), oob, nil, 0)) })
 	ino := inoOf(t, fd)
 	eq(t, "rows", len(only(rows, typ(event.FDPassed), func(r *event.Row) bool { return r.Ino == ino && r.Op == 2 })), 253)
+}
+
+// counted sums a counter of a set over all cpus.
+func counted(t testing.TB, set *bpf.Set, cause int, e event.Type) (n uint64) {
+	t.Helper()
+	var cpus [][bpf.Causes * bpf.Types]uint64
+	must(t, set.Counters.Lookup(uint32(0), &cpus))
+	for i := range cpus {
+		n += cpus[i][cause*bpf.Types+int(e)]
+	}
+	return n
+}
+
+// A message may hold many lists. Eight are followed; that there were more is counted.
+func TestManyListsInOneMessage(t *testing.T) {
+	needs(t, "hc_sendmsg", "5.17")
+	set := programs(t)
+	fd, path := sized(t, 1, unix.O_RDONLY)
+	p := pair(t, unix.SOCK_STREAM)
+	a, b := inoOf(t, p[0]), inoOf(t, p[1])
+	const truncated = 6 // HC_TRUNCATED
+	for lists, cut := range map[int]uint64{8: 0, 9: 1} {
+		var oob []byte
+		for range lists {
+			oob = append(oob, unix.UnixRights(fd)...)
+		}
+		before := counted(t, set, truncated, event.FDPassed)
+		rows := locked(t, func() { must(t, unix.Sendmsg(p[0], []byte("x"), oob, nil, 0)) })
+		sent := only(rows, typ(event.FDPassed))
+		eq(t, "rows", len(sent), 8)
+		for i := range sent {
+			passedRow(t, &sent[i], fd, path, 2, a, b, -1)
+		}
+		eq(t, "messages cut", counted(t, set, truncated, event.FDPassed)-before, cut)
+	}
 }
 
 func TestMessagesWithoutDescriptorsMakeNoRows(t *testing.T) {

@@ -212,6 +212,32 @@ func TestWritableMappingMoves(t *testing.T) {
 	eq(t, "second end", [2]uintptr{uintptr(u[1].N2), uintptr(u[1].N3)}, [2]uintptr{b, 16384})
 }
 
+// With an old length of 0 a shared mapping is not moved: there is a second one, which ends by itself.
+func TestWritableMappingIsDoubled(t *testing.T) {
+	fd, path := sized(t, 32768, unix.O_RDWR)
+	var a, b uintptr
+	rows := locked(t, func() {
+		a = mapped(t, fd, 8192, rw, unix.MAP_SHARED, 4096)
+		var errno syscall.Errno
+		b, _, errno = syscall.RawSyscall6(unix.SYS_MREMAP, a, 0, 4096, unix.MREMAP_MAYMOVE, 0, 0)
+		if errno != 0 {
+			t.Error(errno)
+		}
+		syscall.RawSyscall(unix.SYS_MUNMAP, b, 4096, 0)
+		syscall.RawSyscall(unix.SYS_MUNMAP, a, 8192, 0)
+	})
+	w := only(rows, typ(event.MmapWrite))
+	eq(t, "mappings", len(w), 2)
+	u := only(rows, typ(event.Unmap))
+	eq(t, "ends", len(u), 2)
+	eq(t, "first end", [2]uintptr{uintptr(u[0].N2), uintptr(u[0].N3)}, [2]uintptr{b, 4096})
+	eq(t, "second end", [2]uintptr{uintptr(u[1].N2), uintptr(u[1].N3)}, [2]uintptr{a, 8192})
+	if olderThan(t, "5.17") {
+		t.Skip("bpf_find_vma, which names the object, came with 5.17")
+	}
+	mapping(t, &w[1], path, rw, unix.MAP_SHARED, b, 4096, 4096)
+}
+
 func init() {
 	// attach: attaches a segment to read and to write, says its id and where, and detaches both.
 	helpers["attach"] = func([]string) int {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -717,6 +718,46 @@ func TestUDPManyPeersAndThreads(t *testing.T) {
 	}
 	eq(t, "datagrams in no total", short, missed)
 	eq(t, "peers", len(got), peers)
+}
+
+// Totals that sends and closes make are held to the quota of their cgroup as other bulk rows are, and
+// all of them are accounted for.
+func TestTotalsAreHeldToTheQuota(t *testing.T) {
+	needLengths(t)
+	hooks := []string{"hc_sock_send", "hc_sendmsg4", "hc_sock_release"}
+	leave := func(n string) bool { return !slices.Contains(append(hooks, "hc_inet_sendmsg"), n) }
+	set := loadHooks(t, bpf.Options{Self: bpf.NoSelf, CgroupRoot: cgroup2(), CriticalBytes: 1 << 20, BulkBytes: 1 << 20, Quota: 4, Leave: leave}, hooks...)
+	const peers = 9
+	var to [peers]netip.AddrPort
+	for i := range to {
+		var fd int
+		fd, to[i] = udp(t, netip.MustParseAddr("127.0.0.1"))
+		defer unix.Close(fd)
+	}
+	for range 40 {
+		fd, _ := udp(t, netip.MustParseAddr("127.0.0.1"))
+		for p := range to {
+			must(t, unix.Sendto(fd, []byte("x"), 0, sockaddr(to[p])))
+		}
+		unix.Close(fd)
+	}
+	const seen, full, quota = 0, 1, 8
+	refused := counted(t, set, quota, event.SockTotal)
+	if refused == 0 {
+		t.Error("no total was refused: a socket with more peers than flows passes by the quota")
+	}
+	var of uint64
+	groups, err := set.Refused()
+	must(t, err)
+	for k, n := range groups {
+		if k.Type == uint64(event.SockTotal) {
+			of += n
+		}
+	}
+	eq(t, "refused, by cgroup", of, refused)
+	got := uint64(len(only(drainSet(t, set), typ(event.SockTotal))))
+	eq(t, "totals made", counted(t, set, seen, event.SockTotal), got+refused+counted(t, set, full, event.SockTotal))
+	eq(t, "totals for which the ring had no room", counted(t, set, full, event.SockTotal), 0)
 }
 
 func rowsOf(t testing.TB, h *bpf.Hook) (rows []event.Row) {

@@ -660,6 +660,8 @@ func TestBPFOnPerfEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	self := loadHooks(t, bpf.Options{CriticalBytes: 1 << 20, BulkBytes: 1 << 20, Leave: allBut("hc_ioctl")}, "hc_ioctl") // this process is the recorder
+	must(t, self.MarkOwn())
 	want := bpfWant{cmd: 1001, object: 1, id: progID, kind: int64(ebpf.TracePoint), tag: tag, name: "hc_on_perf"}
 	rows := locked(t, func() { err = unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, p.FD()) })
 	if err != nil {
@@ -670,6 +672,12 @@ func TestBPFOnPerfEvent(t *testing.T) {
 	sameBPF(t, one(t, rows, typ(event.BPF)), bpfWant{cmd: 1001, ret: -int64(unix.EINVAL)})
 	if !errors.Is(err, unix.EINVAL) {
 		t.Error(err)
+	}
+	// what the recorder itself puts there, its own programs too, is counted
+	unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, self.Hook("hc_ioctl").Program().FD())
+	eq(t, "rows of what the recorder did", len(only(drainSet(t, self), typ(event.BPF))), 0)
+	if n := counted(t, self, 5, event.BPF); n < 3 { // HC_SELF
+		t.Errorf("%d calls of the recorder were left out, want 3", n)
 	}
 }
 

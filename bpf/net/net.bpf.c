@@ -437,12 +437,16 @@ static __always_inline int stream_used(struct sock *sk, int ret, u32 dir, bool t
 
 /*
  * Rows of totals are filled in the lane, under the flow's lock, so they are reserved before it is
- * taken.
+ * taken. One that cannot be had is lost, and counted, here: who asks would have sent it.
  */
 static __always_inline struct hc_ev_sock_total *total_row(void)
 {
-	struct hc_rec *r = hc_lane_begin(HC_SOCK_TOTAL, sizeof(struct hc_ev_sock_total), true, false);
+	struct hc_rec *r = hc_lane_begin(HC_SOCK_TOTAL, sizeof(struct hc_ev_sock_total), false, true);
 
+	if (!r) {
+		hc_next_seq(false);
+		hc_count(HC_SEEN, HC_SOCK_TOTAL);
+	}
 	return r ? (void *)r->data : NULL;
 }
 
@@ -567,6 +571,21 @@ static __always_inline void place_flow(struct hc_udp *u, struct hc_ev_sock_total
 	f->told |= dir;
 }
 
+/* True when a flow with something to tell must give up its place. Without the lock: who is wrong
+ * about it has asked for a row in vain, or loses one. */
+static __always_inline bool crowded(struct hc_udp *u)
+{
+	struct hc_flow *f = &u->flow[0];
+
+	for (int i = 0; i < HC_FLOWS; i++) {
+		if (!u->flow[i].o.pid)
+			return false;
+		if (u->flow[i].last < f->last)
+			f = &u->flow[i];
+	}
+	return hc_flow_pending(f);
+}
+
 /* A datagram of a flow that has no place. Who we are takes helper calls, so this is done without
  * the lock, which is then taken again. Returns whether the direction is new. */
 static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct task_struct *t,
@@ -574,16 +593,16 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
 {
 	struct hc_ev_sock_total *e;
 	struct hc_owner o;
-	bool evict = false, first = false;
+	bool evict = false, first = false, full = crowded(u);
 
 	own_end(u, sk);
 	hc_owner_of(&o, t);
-	e = total_row();
+	e = full ? total_row() : NULL;
 	if (!e) {
 		hc_lock(&u->lock);
 		place_flow(u, NULL, &o, peer, dir, n, now, &first, &evict);
 		hc_unlock(&u->lock);
-		if (evict)
+		if (evict && !full)
 			lose_total();
 		return first;
 	}
@@ -663,8 +682,6 @@ static __noinline int udp_used(struct sock *sk, int ret, u32 dir)
 			}
 			hc_unlock(&u->lock);
 			send_total(total, tick);
-		} else {
-			lose_total();
 		}
 	}
 	if (!first || hc_unselected(HC_SOCK))
@@ -911,7 +928,6 @@ int hc_sock_release(struct bpf_sock *ctx)
 			continue;
 		e = total_row();
 		if (!e) {
-			lose_total();
 			f->told_ops = f->ops_in + f->ops_out;
 			continue;
 		}

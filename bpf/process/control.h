@@ -3,6 +3,7 @@
 #ifndef HC_CONTROL_H
 #define HC_CONTROL_H
 
+#include "../include/access.h"
 #include "../include/path.h"
 
 #define PR_SET_NAME 15
@@ -47,10 +48,15 @@ struct hc_control {
 
 static __noinline int hc_control_row(struct hc_control *c)
 {
+	struct task_struct *t = c->target;
 	struct hc_ev_control *e;
 	struct hc_buf *b;
 
-	if (hc_skip(HC_CONTROL))
+	if (c->target_nr)
+		t = hc_task_by_pid(c->target_nr);
+	else if (!t)
+		t = (struct task_struct *)bpf_get_current_task();
+	if (hc_aside(HC_CONTROL, t))
 		return 0;
 	b = hc_get_buf(HC_CONTROL, sizeof(*e));
 	if (!b)
@@ -63,10 +69,8 @@ static __noinline int hc_control_row(struct hc_control *c)
 	e->arg2 = c->arg2;
 	e->arg3 = c->arg3;
 	e->arg4 = c->arg4;
-	if (c->target_nr)
-		hc_set_target_nr(e, c->target_nr);
-	else
-		hc_set_target(e, c->target ?: (struct task_struct *)bpf_get_current_task());
+	e->target_pid = c->target_nr; /* nobody there: the number is kept */
+	hc_set_target(e, t);
 	if (c->text)
 		hc_put_user_str(b, &e->text, HC_CONTROL, (void *)c->text);
 	hc_send(b, false, HC_CONTROL);
@@ -78,10 +82,10 @@ static __noinline int hc_session_row(u32 op, struct task_struct *t, s64 ret)
 {
 	struct hc_ev_session *e;
 
-	if (hc_outside())
-		return 0;
 	if (!t)
 		t = (struct task_struct *)bpf_get_current_task();
+	if (hc_outside() && !hc_aimed(t))
+		return 0;
 	e = hc_reserve_crit(HC_SESSION, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);

@@ -5,6 +5,7 @@
  * flagged so; of a refused call there is only the program's memory. Programs put on an event by
  * ioctl are rows of bpf.
  */
+#include "../include/access.h"
 #include "host.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -38,9 +39,8 @@ HC_SYSCALL(perf_event_open)
 	u32 flags = hc_told(ctx->ret);
 	struct file *f;
 	s32 pid = hc_arg(1);
+	u32 nr = 0;
 
-	if (hc_skip(HC_PERF_EVENT))
-		return 0;
 	f = ctx->ret < 0 ? NULL : hc_file(ctx->ret);
 	if (f && hc_anon(f, "[perf_event]")) {
 		made = BPF_CORE_READ(f, private_data);
@@ -56,6 +56,16 @@ HC_SYSCALL(perf_event_open)
 	} else if (bpf_probe_read_user(&a, sizeof(a), (void *)hc_arg(0))) {
 		hc_count(HC_READ_FAULT, HC_PERF_EVENT);
 	}
+	if (!made && !(hc_arg(4) & PERF_FLAG_PID_CGROUP)) {
+		if (pid > 0) {
+			nr = pid;
+			target = hc_task_by_pid(nr);
+		} else if (!pid) {
+			target = (struct task_struct *)bpf_get_current_task();
+		}
+	}
+	if (hc_aside(HC_PERF_EVENT, target))
+		return 0;
 	e = hc_reserve_crit(HC_PERF_EVENT, sizeof(*e));
 	if (!e) {
 		hc_next_seq(true);
@@ -68,12 +78,7 @@ HC_SYSCALL(perf_event_open)
 	e->sample_type = a.sample;
 	e->perf_cpu = hc_arg(2);
 	e->perf_flags = hc_arg(4);
-	if (!made && !(e->perf_flags & PERF_FLAG_PID_CGROUP)) {
-		if (pid > 0)
-			hc_set_target_nr(e, pid);
-		else if (!pid)
-			target = (struct task_struct *)bpf_get_current_task();
-	}
+	e->target_pid = nr; /* nobody there: the number is kept */
 	hc_set_target(e, target);
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 	return 0;
