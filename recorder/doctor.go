@@ -292,8 +292,7 @@ func hookChecks(holder []string) (out []Check) {
 		}
 		out = append(out, c)
 	}
-	for i := range probe.Blind {
-		b := &probe.Blind[i]
+	for _, b := range p.BlindSpots() {
 		out = append(out, Check{Name: b.Name, Status: Warn, Detail: "not seen by this version: " + b.Without})
 	}
 	return out

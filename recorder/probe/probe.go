@@ -312,9 +312,9 @@ func (p *Probe) Lacks(t event.Type) (names []string) {
 			names = append(names, o.Entry.Name)
 		}
 	}
-	for i := range Blind {
-		if Blind[i].Bits()&(1<<t) != 0 && !p.sighted(&Blind[i]) {
-			names = append(names, Blind[i].Name)
+	for _, b := range p.BlindSpots() {
+		if b.Bits()&(1<<t) != 0 {
+			names = append(names, b.Name)
 		}
 	}
 	return names
@@ -343,11 +343,8 @@ func (p *Probe) Coverage(at clock.Boot) (rows []event.Row) {
 			add(o.Entry, o.Why, uint32(o.Tier), o.Reason+"; not seen: "+o.Entry.Without)
 		}
 	}
-	for i := range Blind {
-		if p.sighted(&Blind[i]) {
-			continue
-		}
-		add(&Blind[i], NoHook, 0, "no hook in this version; not seen: "+Blind[i].Without)
+	for _, b := range p.BlindSpots() {
+		add(b, NoHook, 0, "no hook in this version; not seen: "+b.Without)
 	}
 	return rows
 }

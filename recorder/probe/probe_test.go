@@ -193,3 +193,21 @@ func TestTracefsIsMountedForUsAlone(t *testing.T) {
 		t.Errorf("%d mounts before, %d inside, %d after", before, inside, count())
 	}
 }
+
+// Where tracing programs have no storage on sockets, coverage says that UDP is not told.
+func TestUDPOfOldKernelsIsABlindSpot(t *testing.T) {
+	for i := range Blind {
+		e := &Blind[i]
+		if e.Name != oldUDP {
+			continue
+		}
+		if want := uint64(1)<<event.SockFirst | 1<<event.SockTotal; e.Bits() != want {
+			t.Errorf("feeds %#x, want %#x", e.Bits(), want)
+		}
+		if got := (&Probe{}).sighted(e); got == bpf.Old() {
+			t.Errorf("sighted: %v, on a kernel before 5.12: %v", got, bpf.Old())
+		}
+		return
+	}
+	t.Error("there is no such blind spot")
+}

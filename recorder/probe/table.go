@@ -168,6 +168,8 @@ var Blind = []Entry{
 		Without: "what is done through the 32-bit system call table (int 0x80, programs for i386 or arm) and shows only there: which files are opened, read and named, " +
 			"permissions, owners, executable mappings, accepted connections, and changes of credentials as they happen. Still seen, below the table: programs run, processes made and ended, " +
 			"signals, connections, data over sockets, io_uring, inodes that lose a name on ext4, inodes that are modified, and changed credentials on the next row"},
+	{Name: oldUDP, Feeds: types(event.SockFirst, event.SockTotal),
+		Without: "who sends and receives over UDP, with whom and how much: before 5.12 tracing programs have no storage on sockets"},
 	{Name: "mapped files", Feeds: types(event.FirstRead, event.FirstWrite, event.IO),
 		Without: "what is read through a mapping of a file, and how much is stored through one: mmap_write rows tell from when until when it may be, dirty rows when it was"},
 }

@@ -30,8 +30,11 @@ func uringTable() []Entry {
 	}
 }
 
-// calls32 names the blind spot that every profile but forensic has.
-const calls32 = "32-bit calls"
+// calls32 names the blind spot that every profile but forensic has, oldUDP that of old kernels.
+const (
+	calls32 = "32-bit calls"
+	oldUDP  = "udp before 5.12"
+)
 
 // compat lists the events that calls make which have a second table of numbers, for 32-bit programs.
 var compat = types(event.Open, event.OpenFailed, event.FirstRead, event.FirstWrite, event.IO, event.Rename, event.Link, event.Symlink, event.Unlink,

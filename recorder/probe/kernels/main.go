@@ -256,7 +256,7 @@ const degrades = `## What older kernels cost
   function of an object even if nothing calls it: recordings start later, nothing is lost.
 - **Before 6.6** there is no fchmodat2, before 6.7 no cgroup hook for unix sockets.
 - **Before 6.3** there are no tracepoints for the length of sends and receives. Programs at the end of the protocols' send and
-  receive functions (tier L) tell the same; where fentry does not load either, first sends and receives, UDP totals and unix
+  receive functions (tier L) tell the same, of UDP from 5.12 on; where fentry does not load either, first sends and receives, UDP totals and unix
   sockets are not told, and TCP keeps its connections and totals.
 - **Before 5.18** arguments of processes that were there before the recording are not read (marked unreadable).
 - **Before 5.17** there are no loops by callback: paths are walked for 64 components and then cut and marked, and descriptors
@@ -265,7 +265,7 @@ const degrades = `## What older kernels cost
 - **Before 5.12** there is no storage of tasks and sockets for tracing programs. A table of 8,192 threads holds the totals of
   reads and writes: of more threads at a time the operations are counted as lost. A table of 16,384 sockets holds owners: an
   accepted connection has none until a program ends it, sends or receives. Sockets that were open before the recording have no
-  cookie and no owner. Paths are cut and marked after 32 components. An interrupt that meets a program as it takes a sequence
+  cookie and no owner. UDP is not told: neither first sends and receives nor totals. Paths are cut and marked after 32 components. An interrupt that meets a program as it takes a sequence
   number can be given the same number.
 - **Before 5.8** there is no ring buffer: nothing is recorded.
 `
