@@ -31,7 +31,7 @@ struct hc_io_slot {
 	u32 ops_in, ops_out;
 	u64 sent;     /* when totals were last sent */
 	u32 sent_ops; /* operations that rows already told */
-	u32 reached;  /* directions in which memory was reached and nothing else is told: hc_io_reach */
+	u32 pad;
 };
 struct hc_io_table {
 	struct hc_io_slot slot[HC_IO_SLOTS];
@@ -206,32 +206,41 @@ static __noinline int hc_io_mem(struct file *f, s64 ret, bool in, u32 method)
 	return hc_access_row(&a);
 }
 
+/* Memory that was reached by a thread of which nothing else is told. What does not fit pushes out
+ * what was told longest ago, which is then told again. */
+struct hc_reached {
+	u64 ino, start;
+	u32 tid, dir;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct hc_reached);
+	__type(value, u32);
+} hc_reached SEC(".maps");
+
 /*
  * Whose transfers are not wanted may still reach into the memory of the recorder, or of the recorded
- * command: that is told, once for each thread and direction, and nothing counted.
+ * command: true when that is to be told, once for each thread and direction. Nothing is counted.
  */
-static __noinline int hc_io_reach(struct file *f, s64 ret, bool in, u32 method)
+static __noinline int hc_io_reaches(struct file *f, bool in)
 {
-	struct hc_io_table *tab;
-	struct hc_io_slot *s;
-	struct hc_obj o;
-	u32 name = 0, dir = in ? 1 : 2;
+	struct task_struct *t = hc_current();
+	struct hc_reached k = { .dir = in };
+	u32 name = 0, one = 1;
 
 	if (bpf_get_current_pid_tgid() >> 32 == hc_self || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != PROC_SUPER_MAGIC)
 		return 0;
 	bpf_probe_read_kernel(&name, sizeof(name), BPF_CORE_READ(f, f_path.dentry, d_name.name));
 	if (name != 0x6d656d) /* "mem" */
 		return 0;
-	hc_inode(&o, BPF_CORE_READ(f, f_inode));
-	tab = hc_io_of(hc_trusted(), true);
-	if (tab) { /* none: told again rather than not */
-		s = hc_io_slot(hc_current(), tab, &o);
-		s->last = bpf_ktime_get_boot_ns();
-		if (s->reached & dir)
-			return 0;
-		s->reached |= dir;
-	}
-	return hc_io_mem(f, ret, in, method);
+	k.ino = BPF_CORE_READ(f, f_inode, i_ino);
+	k.tid = HC_T(t, pid);
+	k.start = HC_T(t, start_boottime);
+	if (bpf_map_lookup_elem(&hc_reached, &k))
+		return 0;
+	bpf_map_update_elem(&hc_reached, &k, &one, BPF_ANY);
+	return 1;
 }
 
 /* One transfer of ret bytes to or from a file, by the running task, through a descriptor or -1. */
@@ -250,7 +259,7 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 	if (ret <= 0)
 		return 0;
 	if (hc_skip_both(type, HC_IO))
-		return hc_scoped || hc_selecting ? hc_io_reach(f, ret, in, method) : 0;
+		return (hc_scoped || hc_selecting) && hc_io_reaches(f, in) ? hc_io_mem(f, ret, in, method) : 0;
 	hc_inode(&o, BPF_CORE_READ(f, f_inode));
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
 	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)

@@ -85,11 +85,12 @@ static __always_inline struct sock *hc_unix_peer(struct sock *sk)
 static __always_inline bool hc_put_unix_name(struct hc_buf *b, struct hc_var *v, struct sock *sk)
 {
 	struct unix_address *a = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	u32 at = b->at;
+	u64 at = b->at; /* 6.1 forgets the bounds of 32 bits that are saved on the stack */
 	u64 n;
 	void *name;
 	u8 c = 0;
 
+	asm volatile("" : "+r"(at));
 	if (!a || at > HC_BUF_SOFT)
 		return false;
 	n = (u32)BPF_CORE_READ(a, len) - 2; /* the family */

@@ -871,7 +871,7 @@ __noinline int hc_uring_accepted_unix(u64 q, s64 ret)
 	struct hc_taken a;
 	struct hc_buf *b;
 
-	if (!hc_taken(&a, taken_file(q, ret, slot)))
+	if (ret < 0 || !hc_taken(&a, taken_file(q, ret, slot)) || a.family != AF_UNIX)
 		return 0;
 	b = hc_unix_conn_row(slot ? -1 : ret, 2, a.inode, a.so, a.sk, a.sk);
 	if (!b)
@@ -895,7 +895,7 @@ __noinline int hc_uring_accepted(u64 q, s64 ret)
 	if (ret < 0 || !hc_taken(&a, taken_file(q, ret, slot)))
 		return 0;
 	if (a.family == AF_UNIX)
-		return hc_uring_accepted_unix(q, ret);
+		return 0; /* see above */
 	sk = a.sk;
 	if (hc_skip(HC_ACCEPT) || hc_unselected_sock(sk, HC_ACCEPT, NULL, true))
 		return 0;
@@ -986,7 +986,8 @@ static __always_inline void effect(u64 q, u32 op, s64 ret, struct file *f, int f
 		hc_uring_truncated(q, ret);
 		break;
 	case OP_ACCEPT:
-		hc_uring_accepted(q, ret);
+		hc_uring_accepted(q, ret); /* one of the two: kernels before 6.13 add up their stacks if one calls the other */
+		hc_uring_accepted_unix(q, ret);
 		break;
 	}
 }
