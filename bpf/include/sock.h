@@ -311,6 +311,15 @@ __noinline u32 hc_sel_sock(u64 sock, u32 type, u32 tgid, u64 cgroup)
 	return 0;
 }
 
+/* A pointer as a number, which is what a global function takes. */
+static __always_inline u64 hc_number(const void *p)
+{
+	u64 n = 0;
+
+	bpf_probe_read_kernel(&n, sizeof(n), &p);
+	return n;
+}
+
 /* True when the filter does not want a row about a socket, which is then counted: of its owner, or
  * with mine set of the running task. */
 static __always_inline bool hc_unselected_sock(struct sock *sk, u32 type, struct hc_sk *s, bool mine)
@@ -323,7 +332,7 @@ static __always_inline bool hc_unselected_sock(struct sock *sk, u32 type, struct
 	if (!(hc_sel.types >> type & 1))
 		told = 0;
 	else if (hc_sel.ends >> type & 1)
-		told = hc_sel_sock((u64)sk, type, tgid, cgroup);
+		told = hc_sel_sock(hc_number(sk), type, tgid, cgroup);
 	else
 		told = mine ? hc_sel_actor(type) : hc_sel_other(type, tgid, cgroup);
 	if (!told)
