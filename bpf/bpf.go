@@ -99,6 +99,7 @@ type Hook struct {
 	link  io.Closer
 	event *os.File // perf event of a tracepoint; outlives the link
 	id    ebpf.ProgramID
+	away  string // in which way it was found out of its place, until it is back
 }
 
 // Load creates the maps and loads every program. It fails only when nothing can work: no BTF, no

@@ -476,36 +476,51 @@ type Damage struct {
 	Hook   *Hook  // nil when no hook was out of its place
 	Mended bool
 	Err    error // why not
+	Still  bool  // it was found before, and could not be mended then
 }
 
 // Inspect looks whether every pin is there, every link still holds its program in its place and
-// the programs still know who records, and mends what is not. It must not run while hooks are
-// attached or detached.
+// the programs still know who records, and mends what is not. What cannot be mended is found again
+// the next time. It must not run while hooks are attached or detached.
 func (s *Set) Inspect() (found []Damage) {
 	add := func(h *Hook, err error, format string, args ...any) {
-		found = append(found, Damage{fmt.Sprintf(format, args...), h, err == nil, err})
+		found = append(found, Damage{What: fmt.Sprintf(format, args...), Hook: h, Mended: err == nil, Err: err})
 	}
 	if self, err := s.LiveSelf(); err == nil && self != s.Self && s.Self != NoSelf {
 		add(nil, s.SetSelf(s.Self), "programs were told that process %d records", self)
 	}
 	for _, h := range s.hooks {
-		l, ok := h.link.(link.Link)
-		if !ok || h.prog == nil {
+		if h.prog == nil {
 			continue
 		}
-		if why := h.out(l); why != "" {
+		still, why := h.away, h.away
+		if l, ok := h.link.(link.Link); ok && still == "" {
+			why = h.out(l)
+		}
+		if why == "" {
+			continue
+		}
+		if h.link != nil {
 			h.link.Close()
 			h.link = nil
 			if s.pins != nil && h.Pinned {
 				os.Remove(filepath.Join(s.pins.dir, "link_"+h.Name))
 			}
 			h.Pinned = false
-			err := h.Attach()
-			if err == nil && s.pins != nil {
-				s.pinLink(h)
-			}
-			add(h, err, "%s: %s", h.Name, why)
 		}
+		if e := h.event; e != nil {
+			h.event = nil
+			go e.Close() // takes long: see attachTracepoint
+		}
+		err := h.Attach()
+		h.away = ""
+		if err != nil {
+			h.away = why
+		} else if s.pins != nil {
+			s.pinLink(h)
+		}
+		add(h, err, "%s: %s", h.Name, why)
+		found[len(found)-1].Still = still != ""
 	}
 	p := s.pins
 	if p == nil {

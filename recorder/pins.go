@@ -33,6 +33,7 @@ type takeover struct {
 	critical uint64 // ends of the rings when they were found
 	lanes    []uint64
 	found    clock.Boot
+	away     []*bpf.Hook // not in their places then
 }
 
 // pinFolder names the folder of this store's pins.
@@ -161,6 +162,11 @@ func (s *session) takeOver(dir string) error {
 		}
 		s.taken.lanes = append(s.taken.lanes, l.End())
 	}
+	for _, h := range set.Hooks() {
+		if h.Loaded() && h.Err == nil && !h.Iterator() && !h.Attached() {
+			s.taken.away = append(s.taken.away, h)
+		}
+	}
 	s.openWriter()
 	s.collector.Received, s.collector.Bad = b.Received, b.Bad
 	s.collector.Critical.Resume(b.CritSeq)
@@ -259,10 +265,27 @@ func (s *session) catchUp() {
 	if since == 0 {
 		since = t.books.Started
 	}
+	// A link that could not be pinned has ended with its recorder, one whose pin was removed then.
+	for _, h := range t.away {
+		if h.Attached() {
+			s.downtime(h, since, s.started, "ended with the recorder before")
+		}
+	}
 	now := boot()
 	s.collector.Row(event.Row{TS: now, T0: since, Type: event.Recorder, Flags: event.FlagRecorder, Text: []byte("resumed"), N1: int64(waited),
 		Text2: fmt.Appendf(nil, "recorder %d ended without a word after %s of boot time; %d records waited, %d were lost until %s", t.m.PID, seconds(since), waited, lost, seconds(now))})
 	s.collector.Finish() // should we be killed too, the next one tells of us only
+}
+
+// downtime says that a hook told nothing for a while.
+func (s *session) downtime(h *bpf.Hook, since, until clock.Boot, why string) {
+	e := probe.Lookup(h.Name)
+	if e == nil {
+		return
+	}
+	for _, t := range e.Feeds {
+		s.collector.Row(health.Row(since, until, 0, t, 0, "downtime", h.Name+" "+why+", any cpu"))
+	}
 }
 
 func seconds(t clock.Boot) string { return fmt.Sprintf("%d.%06d s", t/1e9, t%1e9/1e3) }
@@ -409,19 +432,17 @@ func (s *session) guard() {
 			} else {
 				detail += fmt.Sprintf(", cannot be mended: %v", d.Err)
 			}
-			s.o.Logger.Warn("somebody reached into the recording", "what", d.What, "mended", d.Mended)
+			told := d.Still && !d.Mended // once is enough
+			if !told {
+				s.o.Logger.Warn("somebody reached into the recording", "what", d.What, "mended", d.Mended)
+			}
 			since := good
 			s.do(func() {
-				s.row("tamper", detail, 0, now)
-				if d.Hook == nil {
-					return
+				if !told {
+					s.row("tamper", detail, 0, now)
 				}
-				e := probe.Lookup(d.Hook.Name)
-				if e == nil {
-					return
-				}
-				for _, t := range e.Feeds {
-					s.collector.Row(health.Row(since, now, 0, t, 0, "downtime", d.Hook.Name+" was out of its place, any cpu"))
+				if d.Hook != nil {
+					s.downtime(d.Hook, since, now, "was out of its place")
 				}
 			})
 		}

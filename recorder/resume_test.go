@@ -728,6 +728,46 @@ func TestTamperingIsToldAndMended(t *testing.T) {
 	}
 }
 
+// A hook that ended with its recorder, because its link was not pinned, is put back by the
+// successor, and a row says for how long it was away.
+func TestHookThatEndedWithTheRecorderIsTold(t *testing.T) {
+	needKernel(t)
+	r := begin(t, Options{Dir: filepath.Join(t.TempDir(), "store")})
+	l := count(t, time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
+	r.kill()
+	if err := os.Remove(filepath.Join(r.o.pinFolder(), "link_hc_openat")); err != nil {
+		l.end()
+		t.Skipf("tracepoints cannot be pinned here: %v", err)
+	}
+	time.Sleep(200 * time.Millisecond)
+	r.again()
+	time.Sleep(200 * time.Millisecond)
+	l.end()
+	r.end()
+	s := look(t, r.o.Dir, l)
+	s.balanced(t)
+	var hole *event.Row
+	for _, row := range pick(s.rows, event.Ledger, func(r *event.Row) bool { return string(r.Text) == "downtime" && event.Type(r.N1) == event.Open }) {
+		hole = row
+	}
+	if hole == nil {
+		t.Fatal("no row says that hc_openat was away")
+	}
+	missing := 0
+	for i := range l.n {
+		if s.files[i] != 0 {
+			continue
+		}
+		if missing++; l.times[i] < hole.T0 || l.before[i] > hole.TS {
+			t.Errorf("file %d is missing, made at %d, outside of %d to %d", i, l.times[i], hole.T0, hole.TS)
+		}
+	}
+	if missing == 0 {
+		t.Error("nothing is missing: this test proves nothing")
+	}
+}
+
 // udp sends a datagram, so that the hook that was put back runs.
 func udp(t *testing.T) {
 	c, err := net.Dial("udp", "127.0.0.1:9")
