@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hindcast/bpf"
 	"hindcast/format/event"
 )
 
@@ -178,17 +177,6 @@ func TestManyDescriptorsInOneMessage(t *testing.T) {
 	rows := locked(t, func() { must(t, unix.Sendmsg(p[0], []byte("x"), oob, nil, 0)) })
 	ino := inoOf(t, fd)
 	eq(t, "rows", len(only(rows, typ(event.FDPassed), func(r *event.Row) bool { return r.Ino == ino && r.Op == 2 })), 253)
-}
-
-// counted sums a counter of a set over all cpus.
-func counted(t testing.TB, set *bpf.Set, cause int, e event.Type) (n uint64) {
-	t.Helper()
-	var cpus [][bpf.Causes * bpf.Types]uint64
-	must(t, set.Counters.Lookup(uint32(0), &cpus))
-	for i := range cpus {
-		n += cpus[i][cause*bpf.Types+int(e)]
-	}
-	return n
 }
 
 // A message may hold many lists. Eight are followed; that there were more is counted.

@@ -562,6 +562,25 @@ func TestUringReadsAndWrites(t *testing.T) {
 	})
 }
 
+// writtenTo sums what rows, and the totals that threads still hold, say was written to a file.
+func writtenTo(t *testing.T, rows []event.Row, st *syscall.Stat_t) (sum uint64) {
+	t.Helper()
+	last := map[uint32]uint64{} // by thread
+	for _, r := range append(rows, rowsOf(t, shared.set.Hook("hc_iter_io"))...) {
+		switch {
+		case r.Ino != st.Ino || uint64(r.Dev) != st.Dev:
+		case r.Type == event.FirstWrite && last[r.TID] == 0:
+			last[r.TID] = uint64(r.Ret)
+		case r.Type == event.IO:
+			last[r.TID] = r.BytesOut
+		}
+	}
+	for _, n := range last {
+		sum += n
+	}
+	return sum
+}
+
 // The totals of an object count what io_uring moved, whichever thread did it.
 func TestUringTotals(t *testing.T) {
 	runtime.LockOSThread()
@@ -580,22 +599,7 @@ func TestUringTotals(t *testing.T) {
 			eq(t, "written", ring.do(t, s), 10)
 		}
 	})
-	st := statOf(t, path)
-	last := map[uint32]uint64{} // by thread
-	for _, r := range append(rows, rowsOf(t, shared.set.Hook("hc_iter_io"))...) {
-		switch {
-		case r.Ino != st.Ino || uint64(r.Dev) != st.Dev:
-		case r.Type == event.FirstWrite && last[r.TID] == 0:
-			last[r.TID] = uint64(r.Ret)
-		case r.Type == event.IO:
-			last[r.TID] = r.BytesOut
-		}
-	}
-	var sum uint64
-	for _, n := range last {
-		sum += n
-	}
-	eq(t, "bytes of all threads", sum, 500)
+	eq(t, "bytes of all threads", writtenTo(t, rows, statOf(t, path)), 500)
 }
 
 func TestUringSockets(t *testing.T) {
@@ -1010,13 +1014,7 @@ func TestUringForgetsQuietRequests(t *testing.T) {
 	})
 	eq(t, "answers", len(got), 32)
 	eq(t, "writes told by their requests", len(only(rows, by(os.Getpid()), typ(event.IOUring))), 0)
-	var out uint64
-	for _, r := range append(rows, rowsOf(t, shared.set.Hook("hc_iter_io"))...) {
-		if r.Type == event.IO && r.Ino == statOf(t, path).Ino {
-			out = max(out, r.BytesOut)
-		}
-	}
-	eq(t, "bytes written", out, 320)
+	eq(t, "bytes written", writtenTo(t, rows, statOf(t, path)), 320)
 }
 
 // Notes of requests that end without an answer do not add up.
