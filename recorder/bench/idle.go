@@ -3,8 +3,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"hindcast/format/event"
@@ -21,6 +28,8 @@ type idleness struct {
 	rows  int64
 	share float64 // of one processor
 	rss   int64
+	busy  float64  // share of all processors that the host used meanwhile
+	who   []string // made the most rows, with their number
 }
 
 // measureIdle records a host on which only the benchmark waits, for a short and for a long
@@ -31,16 +40,18 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		return nil
 	}
 	const short = 5 * time.Second
-	watch := func(d time.Duration) (res tool.Result, cpu time.Duration, rss int64, err error) {
+	var idle idleness
+	watch := func(d time.Duration) (res tool.Result, err error) {
 		dir, done, err := b.folder()
 		if err != nil {
-			return res, 0, 0, err
+			return res, err
 		}
 		defer done()
-		r, err := h.Start(ctx, tool.Target{Dir: dir})
+		r, err := h.Record(ctx, tool.Target{Dir: dir})
 		if err != nil {
-			return res, 0, 0, err
+			return res, err
 		}
+		used, rest := processorsUsed()
 		before, err := r.CPU()
 		select {
 		case <-time.After(d):
@@ -48,22 +59,75 @@ func (b *bench) measureIdle(ctx context.Context) error {
 			err = ctx.Err()
 		}
 		after, err2 := r.CPU()
-		rss, _, err3 := r.Resident()
+		usedAfter, restAfter := processorsUsed()
+		now, _, err3 := r.Resident()
 		res, err4 := r.Stop()
-		return res, after - before, rss, errors.Join(err, err2, err3, err4)
+		if err := errors.Join(err, err2, err3, err4); err != nil {
+			return res, err
+		}
+		idle.share, idle.rss = (after-before).Seconds()/d.Seconds(), now
+		idle.busy = float64(usedAfter-used) / float64(max(1, usedAfter-used+restAfter-rest))
+		idle.who, err = makers(r.Dir)
+		return res, err
 	}
 	b.progress("idle for %v and %v\n", short, b.plan.idle)
-	few, _, _, err := watch(short)
+	few, err := watch(short)
 	if err != nil {
 		return err
 	}
-	many, cpu, rss, err := watch(b.plan.idle)
+	many, err := watch(b.plan.idle)
 	if err != nil {
 		return err
 	}
-	b.figures.idle = &idleness{over: b.plan.idle - short, bytes: max(0, many.Bytes-few.Bytes), rows: max(0, many.Seen-few.Seen),
-		share: cpu.Seconds() / b.plan.idle.Seconds(), rss: rss}
+	idle.over, idle.bytes, idle.rows = b.plan.idle-short, max(0, many.Bytes-few.Bytes), max(0, many.Seen-few.Seen)
+	b.figures.idle = &idle
 	return nil
+}
+
+// makers names the programs that made the most rows: whether the host was idle is seen by them.
+func makers(dir string) (who []string, err error) {
+	c, err := captured.Open(dir, captured.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	rows := map[string]int{}
+	err = c.Scan(0, 0, func(r *event.Row, _ captured.RowID) error {
+		if r.Flags&uint32(event.FlagSnapshot) == 0 {
+			rows[string(r.Comm)]++
+		}
+		return nil
+	})
+	names := slices.SortedFunc(maps.Keys(rows), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rows[b], rows[a]), cmp.Compare(a, b))
+	})
+	for _, n := range names[:min(5, len(names))] {
+		shown := n
+		if shown == "" {
+			shown = "the recorder itself"
+		}
+		who = append(who, fmt.Sprintf("%s %d", shown, rows[n]))
+	}
+	return who, err
+}
+
+// processorsUsed returns ticks of all processors that something ran in, and the others.
+func processorsUsed() (used, rest int64) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, f := range strings.Fields(line) {
+		n, _ := strconv.ParseInt(f, 10, 64)
+		switch {
+		case i == 4 || i == 5: // idle, waiting for a disk
+			rest += n
+		case i >= 1 && i <= 8:
+			used += n
+		}
+	}
+	return used, rest
 }
 
 // engine is the recorder at full speed, and what loading its recording takes.

@@ -170,8 +170,8 @@ func (b *bench) idleTable(s *strings.Builder) {
 	if i == nil {
 		return
 	}
-	fmt.Fprintf(s, "## A host that does nothing\n\n%v with the standard profile and nothing but the benchmark waiting, less the first seconds: %s rows, %s bytes. That is\n%.1f MB a day (extrapolated). The recorder takes %.2f %% of one processor and has %s MiB resident.\n\n",
-		i.over, report.Thousands(i.rows), report.Thousands(i.bytes), perDay(i)/1e6, 100*i.share, report.MiB(i.rss))
+	fmt.Fprintf(s, "## A host that does nothing\n\n%v with the standard profile and nothing but the benchmark waiting, less the first seconds: %s rows, %s bytes. That is\n%.1f MB a day (extrapolated). The recorder takes %.2f %% of one processor and has %s MiB resident. The host's\nprocessors were busy %.1f %% of the time; most rows are of %s.\n\n",
+		i.over, report.Thousands(i.rows), report.Thousands(i.bytes), perDay(i)/1e6, 100*i.share, report.MiB(i.rss), 100*i.busy, strings.Join(i.who, ", "))
 }
 
 func perDay(i *idleness) float64 { return float64(i.bytes) * 86400 / i.over.Seconds() }

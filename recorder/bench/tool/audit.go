@@ -200,14 +200,13 @@ func (r *audited) restore() error {
 func (r *audited) Stop() (res Result, err error) {
 	log := filepath.Join(r.target.Dir, "audit.log")
 	ours := r.target.memo()
-	// The kernel's queue first, then auditd's: until neither moves.
-	for last, same, until := int64(-1), 0, time.Now().Add(30*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
-		s, err := auditState()
-		st, err2 := os.Stat(log)
-		if err != nil || err2 != nil {
+	// Until its log rests. Asking auditctl would be events of its own.
+	for last, same, until := int64(-1), 0, time.Now().Add(20*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		st, err := os.Stat(log)
+		if err != nil {
 			break
 		}
-		if s["backlog"] == 0 && st.Size() == last {
+		if st.Size() == last {
 			same++
 		} else {
 			same = 0
