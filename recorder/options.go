@@ -7,11 +7,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
 	"hindcast/format/event"
 	"hindcast/recorder/health"
+	"hindcast/recorder/limit"
 	"hindcast/recorder/probe"
 )
 
@@ -55,6 +57,16 @@ type Options struct {
 	// Quota is how many records a second a cgroup may send through the bulk ring, always; what is
 	// above is counted. Default: only while the ring is three quarters full. Negative: no quotas.
 	Quota int
+	// CPULimit is how much of one processor the recorder may use, in percent; its programs in the
+	// kernel are not counted. Above it batches get longer, then bulk events of each cgroup are
+	// refused, and counted. Default: no limit.
+	CPULimit float64
+	// MemoryLimit bounds rings, batches and heap together, in bytes, once the recording runs. Sizes
+	// of rings that are not given follow from it. Default: none.
+	MemoryLimit int64
+	// SpillBytes is how large the file may get that takes what cannot be encoded in time; it takes a
+	// tenth of the free space at most. Default: 1 GiB. Negative: there is none.
+	SpillBytes int64
 	// Sweep is the time between two collections of totals that idle threads hold. Default: 1 s.
 	Sweep time.Duration
 	// SegmentBytes and SegmentAge end a segment. Default: 64 MiB and 10 minutes.
@@ -70,6 +82,8 @@ type Options struct {
 	// Notify is told how it goes: once in each phase and every second. It runs on the goroutine
 	// of Run; while it runs, recording goes on, but neither signals nor the end are seen.
 	Notify func(Status)
+
+	sizes limit.Sizes
 }
 
 // complete checks the options and fills in the defaults.
@@ -103,7 +117,17 @@ func (o Options) complete() (Options, error) {
 			*d.at = d.value
 		}
 	}
+	if o.CPULimit < 0 || o.CPULimit > 0 && o.CPULimit < 0.5 || math.IsNaN(o.CPULimit) || math.IsInf(o.CPULimit, 0) {
+		return bad("a cpu limit of %g %% of one processor is too small: at least 0.5 is needed to read the rings", o.CPULimit)
+	}
+	if o.MemoryLimit < 0 {
+		return bad("a memory limit must not be negative")
+	}
 	var err error
+	if o.sizes, err = limit.Memory(o.MemoryLimit, o.RingBytes, o.CriticalBytes); err != nil {
+		return bad("%v", err)
+	}
+	o.RingBytes, o.CriticalBytes = o.sizes.Ring, o.sizes.Critical
 	if o.RingBytes, err = ringSize(o.RingBytes, 16<<20); err != nil {
 		return bad("bulk ring: %v", err)
 	}

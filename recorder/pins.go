@@ -397,9 +397,10 @@ func (s *session) learned(int) func(rec []byte) { return nil }
 
 // openWriter starts the way to the disk.
 func (s *session) openWriter() {
-	s.writer = batch.NewWriter(s.store, s.state)
+	s.writer = batch.OpenWriter(s.store, s.state, s.writerOptions())
 	s.collector = batch.NewCollector(s.critical, s.lanes.All(), s.writer)
-	s.collector.Values = s.o.Env
+	s.collector.Values, s.collector.MaxRows = s.o.Env, s.o.sizes.Rows
+	s.throttle = s.newThrottle()
 	s.users = map[uint32]uint32{}
 }
 

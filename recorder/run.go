@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -59,6 +60,12 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		}
 	}
 
+	if n := o.sizes.Heap; n > 0 {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(n))
+	}
+	if err := takeInSpilled(&o); err != nil {
+		return res, outputError(o.Dir, err)
+	}
 	begun := readClocks()
 	state := &batch.State{Clock: readClocks}
 	st, err := store.Create(o.Dir, store.Options{
@@ -222,6 +229,9 @@ func (s *session) opening() {
 		scope = "command only"
 	}
 	s.row("scope", scope, 0, at)
+	if z := s.o.sizes; z.Heap > 0 {
+		s.row("memory-limit", fmt.Sprintf("%d bytes: rings %d and %d, heap %d, batches of %d rows, %d may wait", s.o.MemoryLimit, z.Ring, z.Critical, z.Heap, z.Rows, z.Depth), 0, at)
+	}
 	s.collector.Row(batch.ClockRow(readClocks()))
 	coverage := s.probe.Coverage(at)
 	if s.o.Filter != nil {

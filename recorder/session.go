@@ -24,6 +24,7 @@ import (
 const (
 	busyWait = 10 * time.Millisecond
 	idleWait = 100 * time.Millisecond
+	longWait = 50 * time.Millisecond // busy, with little of the processor to use
 	tickTime = time.Second
 )
 
@@ -58,6 +59,7 @@ type session struct {
 	users     map[uint32]uint32 // effective user by credential set, where a filter wants it
 	leftAt    clock.Boot        // when it was told how much the filter left out
 	leftTotal uint64
+	throttle  *throttle
 	diskErr   error
 	broken    error // why the rings cannot be read any more
 
@@ -121,6 +123,7 @@ func (s *session) drain() {
 		last = now
 		s.doAll() // before the rings, which have the credentials of what iterators gave
 		n, err := s.collector.Drain(now)
+		s.collector.Long = s.throttle.read(now)
 		s.collector.Emit(now)
 		if now >= next {
 			s.tick(now)
@@ -135,7 +138,9 @@ func (s *session) drain() {
 			return
 		default:
 		}
-		wait = nextWait(wait, n)
+		if wait = nextWait(wait, n); n > 0 && s.collector.Long {
+			wait = max(wait, longWait)
+		}
 		if _, err := s.poll.Wait(wait); err != nil {
 			s.broken = err
 			return
@@ -198,11 +203,13 @@ func (s *session) read(now clock.Boot) (health.Reading, batch.Progress) {
 // books writes down what was lost since the last call.
 func (s *session) books(now clock.Boot) batch.Progress {
 	r, p := s.read(now)
+	r.Cause = s.throttle.cause()
 	r.Bulk, r.Critical = s.collector.Bulk.Holes(), s.collector.Critical.Holes()
 	s.collector.Room(4096 + len(r.Refused)) // what the ledger takes for told is in the same batch as the rows
 	for _, row := range s.ledger.Update(r) {
 		s.collector.Row(row)
 	}
+	s.spilled()
 	for _, row := range s.writer.Lost() {
 		s.collector.Row(row)
 	}

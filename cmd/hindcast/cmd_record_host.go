@@ -65,6 +65,9 @@ func record(c *cli.Context, w world) error {
 		flag string
 		size *int
 	}{{"ring-size", &opt.RingBytes}, {"critical-ring-size", &opt.CriticalBytes}} {
+		if c.IsSet("memory-limit") && !c.IsSet(r.flag) {
+			continue // what is left for it
+		}
 		n, err := lang.ParseBytes(c.String(r.flag))
 		if err != nil {
 			return err
@@ -73,6 +76,9 @@ func record(c *cli.Context, w world) error {
 			return usage("E_FLAG_VALUE", "--"+r.flag+" is between a page and 1 GiB", "")
 		}
 		*r.size = int(n)
+	}
+	if err := recordLimits(c, &opt); err != nil {
+		return err
 	}
 	if opt.Quota = c.Int("cgroup-quota"); opt.Quota < 0 || opt.Quota == 0 && c.IsSet("cgroup-quota") {
 		return usage("E_FLAG_VALUE", "--cgroup-quota is at least one row a second", "")
@@ -109,6 +115,35 @@ func record(c *cli.Context, w world) error {
 	}
 	if len(opt.Command) > 0 && res.ExitCode != 0 {
 		return silent(res.ExitCode)
+	}
+	return nil
+}
+
+// recordLimits reads what the recorder may use.
+func recordLimits(c *cli.Context, opt *recorder.Options) (err error) {
+	if c.IsSet("cpu-limit") {
+		text := strings.TrimSpace(strings.TrimSuffix(c.String("cpu-limit"), "%"))
+		if opt.CPULimit, err = strconv.ParseFloat(text, 64); err != nil || !(opt.CPULimit >= 0.5) || opt.CPULimit > 100*1024 {
+			return usage("E_FLAG_VALUE", "--cpu-limit is a percentage of one processor, at least 0.5", "")
+		}
+	}
+	for _, r := range []struct {
+		flag string
+		size *int64
+	}{{"memory-limit", &opt.MemoryLimit}, {"spill-size", &opt.SpillBytes}} {
+		if c.String(r.flag) == "" {
+			continue
+		}
+		n, err := lang.ParseBytes(c.String(r.flag))
+		if err != nil {
+			return err
+		}
+		if *r.size = int64(n); r.flag == "spill-size" && n == 0 {
+			*r.size = -1
+		}
+		if r.flag == "memory-limit" && n < 1 {
+			return usage("E_FLAG_VALUE", "--memory-limit is more than nothing", "")
+		}
 	}
 	return nil
 }

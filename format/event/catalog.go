@@ -682,7 +682,7 @@ var Catalog = []Event{
 		{"class", "ledger.class", CNone, ColN1, Code, Public, Derived, "event id that was lost, 0 for any"},
 		{"count", "ledger.count", CNone, ColN2, Count, Public, Derived, "how many"},
 		{"t0", "ledger.since", CNone, ColT0, BootNS, Public, Derived, "last moment known to be whole"},
-		{"cause", "ledger.cause", CNone, ColText, Name, Public, Derived, "ring_full, recursion, map_full, read_fault, nested, decode, disk, downtime, quota, unaccounted; with quota the row's cgroup is whose events were only counted"},
+		{"cause", "ledger.cause", CNone, ColText, Name, Public, Derived, "ring_full, recursion, map_full, read_fault, nested, decode, disk, downtime, quota, cpu limit, spill, unaccounted; with quota and cpu limit the row's cgroup is whose events were only counted"},
 		{"detail", "ledger.detail", CNone, ColText2, Name, Public, Derived, "where"},
 	}},
 	{Coverage, "coverage", "recorder", NoRing, 1, "Whether a hook was attached, in which tier, and what its absence costs.", []Field{

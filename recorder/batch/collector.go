@@ -19,6 +19,7 @@ const (
 	someRows  = 512
 	someAfter = time.Second
 	anyAfter  = 5 * time.Second
+	longer    = 3 // times, where the processor is to be used little
 )
 
 // slack is how late a record may come out of its ring, compared with its time stamp: the time
@@ -74,6 +75,8 @@ type Collector struct {
 	Values   bool                  // keep the values of environments, not the names only; default: names only
 	Until    clock.Boot            // records made then or later are left out: other programs make them too; 0: none
 	Keeper   Keeper                // nil: nobody reads the rings after us
+	MaxRows  int                   // of a batch; default and most: 16384
+	Long     bool                  // batches that are not full may wait longer
 	// Keep decides whether a row is stored; it is asked about every row, before it is added. Default:
 	// all are. What it refuses is counted in Unselected, by type.
 	Keep       func(*event.Row) bool
@@ -211,7 +214,10 @@ func (c *Collector) rows() int {
 	return n
 }
 
-func (c *Collector) full() bool { return c.rows() >= fullRows || c.order.Held() >= fullBytes }
+func (c *Collector) full() bool {
+	n := c.rows()
+	return n >= fullRows || c.MaxRows > 0 && n >= c.MaxRows || c.order.Held() >= fullBytes
+}
 
 // Stream adds a record of an iterator. The record is copied.
 func (c *Collector) Stream(rec []byte) {
@@ -253,6 +259,9 @@ func (c *Collector) Emit(now clock.Boot) {
 		c.since = now
 	}
 	age := now.Sub(c.since)
+	if c.Long {
+		age /= longer
+	}
 	// When it is quiet the ring should be empty for the next burst: the kernel wakes us as it
 	// fills, and takes what is not released for what was not read.
 	room := c.quiet && slices.ContainsFunc(c.sources, func(s *source) bool { return s.waits() > s.Size()/16 })

@@ -69,6 +69,9 @@ type Reading struct {
 	Disk    [event.MaxType]uint64 // rows that could not be written
 	Refused map[Refusal]uint64    // sums up to Quota of CPU
 
+	// Cause is why events were refused. Default: quota.
+	Cause string
+
 	// What is missing in the numbers of the rings since the last reading, by cpu: it bounds the
 	// time of what found no room. May be nil.
 	Bulk, Critical []ring.Hole
@@ -163,7 +166,7 @@ func (l *Ledger) Update(now Reading) []event.Row {
 	})
 	for _, who := range whose {
 		n := len(rows)
-		add(0, who.Class, now.Refused[who]-l.last.Refused[who], "quota", "any cpu", true)
+		add(0, who.Class, now.Refused[who]-l.last.Refused[who], cmp.Or(now.Cause, "quota"), "any cpu", true)
 		if len(rows) > n {
 			rows[n].Cgroup = who.Cgroup
 		}
