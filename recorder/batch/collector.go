@@ -19,7 +19,9 @@ const (
 	someRows  = 512
 	someAfter = time.Second
 	anyAfter  = 5 * time.Second
-	longer    = 3 // times, where the processor is to be used little
+	idleRows  = 256
+	idleAfter = 30 * time.Second // fewer rows than that, if the rings still hold them all and none is critical
+	longer    = 3                // times, where the processor is to be used little
 )
 
 // slack is how late a record may come out of its ring, compared with its time stamp: the time
@@ -100,6 +102,7 @@ type Collector struct {
 	row     event.Row
 	cols    *event.Columns
 	since   clock.Boot // when the first row of the batch was noticed
+	prompt  bool       // a row waits that is critical, or of the recorder
 	soon    bool       // a row of the recorder itself waits: no ring has it, so nobody could tell it again
 	quiet   bool       // nothing came at the last look
 	w       *Writer
@@ -182,6 +185,7 @@ func (c *Collector) take(s *source, rec []byte) {
 	s.seq.Add(cpu, seq, at)
 	c.Received[t]++
 	c.last = max(c.last, at)
+	c.prompt = c.prompt || s.seq == &c.Critical
 	if c.Learn != nil && s.n > 0 {
 		c.Learn(s.n-1, rec)
 	}
@@ -237,7 +241,7 @@ func (c *Collector) Room(n int) {
 
 // Row adds a row made by the recorder; its byte slices are kept.
 func (c *Collector) Row(r event.Row) {
-	c.soon = c.soon || r.Type == event.Recorder
+	c.soon, c.prompt = c.soon || r.Type == event.Recorder, true
 	c.order.AddRow(r)
 	if c.full() {
 		c.cut()
@@ -265,7 +269,13 @@ func (c *Collector) Emit(now clock.Boot) {
 	// When it is quiet the ring should be empty for the next burst: the kernel wakes us as it
 	// fills, and takes what is not released for what was not read.
 	room := c.quiet && slices.ContainsFunc(c.sources, func(s *source) bool { return s.waits() > s.Size()/16 })
-	if age >= anyAfter || age >= someAfter && n >= someRows || room || c.soon {
+	due := anyAfter
+	if c.Keeper != nil && !c.prompt && n < idleRows {
+		// A batch of a few rows is some 5 KB whatever is in it: each five seconds that is 90 MB a day
+		// of a host that does nothing.
+		due = idleAfter
+	}
+	if age >= due || age >= someAfter && n >= someRows || room || c.soon {
 		c.cut()
 	}
 }
@@ -281,7 +291,7 @@ func (c *Collector) Finish() {
 
 // cut decodes everything that was read and gives it to the writer as one batch.
 func (c *Collector) cut() {
-	c.since, c.soon = 0, false
+	c.since, c.soon, c.prompt = 0, false, false
 	c.order.Take(math.MaxInt64, c.one, c.own)
 	cols := c.cols
 	if cols == nil || cols.N == 0 {

@@ -222,3 +222,44 @@ func TestDamagedSpillIsTold(t *testing.T) {
 		t.Errorf("ledger %+v", lost)
 	}
 }
+
+// What an idle host does waits longer, as long as a killed recorder would lose none of it.
+func TestFewBulkRowsWait(t *testing.T) {
+	at := func(seconds int) clock.Boot { return clock.Boot(time.Hour).Add(time.Duration(seconds) * time.Second) }
+	for _, x := range []struct {
+		name   string
+		keeper Keeper
+		add    func(*Collector)
+		want   int // seconds until it is written
+	}{
+		{"bulk", &log{}, func(c *Collector) { c.Stream(wire(5, 1)) }, 30},
+		{"not held by rings", nil, func(c *Collector) { c.Stream(wire(5, 1)) }, 5},
+		{"of the recorder", &log{}, func(c *Collector) { c.Row(event.Row{Type: event.Ledger, TS: 5}) }, 5},
+		{"many", &log{}, func(c *Collector) {
+			for i := range idleRows {
+				c.Stream(wire(5, uint32(i)))
+			}
+		}, 5},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			sink := newSlow()
+			sink.letGo()
+			w := NewWriter(sink, nil)
+			defer w.Close()
+			c := NewCollector(nil, nil, w)
+			c.Keeper = x.keeper
+			x.add(c)
+			for s := range 60 {
+				c.Emit(at(s))
+				w.Settle()
+				if len(sink.got) > 0 {
+					if s != x.want {
+						t.Errorf("written after %d s, want %d", s, x.want)
+					}
+					return
+				}
+			}
+			t.Error("not written in a minute")
+		})
+	}
+}
