@@ -224,6 +224,11 @@ func (s *Set) loadObject(name string, self uint32, crit int, o *Options) error {
 	if m := cs.Maps["hc_lanes"]; m != nil {
 		m.MaxEntries, m.ValueSize = s.maps["hc_lanes"].MaxEntries(), s.maps["hc_lanes"].ValueSize()
 	}
+	for _, n := range []string{"hc_sel_tree", "hc_sel_gone"} { // megabytes that only descendants of processes need
+		if m := cs.Maps[n]; m != nil && (o.Select == nil || len(o.Select.Roots()) == 0) {
+			m.MaxEntries = 64
+		}
+	}
 	if m := cs.Maps["hc_crit"]; m != nil {
 		m.MaxEntries = uint32(crit)
 	}
