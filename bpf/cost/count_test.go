@@ -25,14 +25,20 @@ func TestInstructionsAdded(t *testing.T) {
 	if !ops.CountsInstructions() {
 		t.Skip("needs a clock that counts instructions, as a guest of QEMU has with -icount shift=0")
 	}
-	quiet(t)
 	list, err := ops.Ops(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
+	count(t, list) // caches fill
 	plain := count(t, list)
-	for i, again := range count(t, list) { // that two runs agree is what the rest rests on
-		if d := int(again) - int(plain[i]); d > 20+int(plain[i])/100 || -d > 20+int(plain[i])/100 {
+	for i, again := range count(t, list) {
+		// That two runs agree is what the rest rests on. What makes processes and mappings goes through
+		// caches of the kernel that are fuller or emptier each time.
+		allowed := 20 + int(plain[i])/100
+		if n := list[i].Name; strings.HasPrefix(n, "fork") || strings.HasPrefix(n, "map") {
+			allowed = int(plain[i]) / 12
+		}
+		if d := int(again) - int(plain[i]); d > allowed || -d > allowed {
 			t.Errorf("%s: %d instructions and then %d", list[i].Name, plain[i], again)
 		}
 		plain[i] = min(plain[i], again)
@@ -82,7 +88,7 @@ func TestInstructionsAdded(t *testing.T) {
 			t.Logf("by program, instructions of one run, with those of measuring it:\n%s", breakdown(t, list, set))
 			head, rule = head+" "+c.name+" |", rule+"---|"
 			for i, with := range count(t, list) {
-				rows[i] += fmt.Sprintf(" +%d |", int(with)-int(plain[i]))
+				rows[i] += fmt.Sprintf(" %+d |", int(with)-int(plain[i]))
 			}
 		})
 	}
@@ -130,19 +136,22 @@ func breakdown(t *testing.T, list []ops.Op, set *bpf.Set) string {
 	return b.String()
 }
 
-// quiet keeps the runtime from doing anything of its own, as far as it lets itself be kept.
-func quiet(t *testing.T) {
+// quiet keeps the runtime from doing anything of its own, as far as it lets itself be kept, until
+// done is called.
+func quiet() (done func()) {
+	debug.FreeOSMemory()
 	runtime.LockOSThread()
 	old := debug.SetGCPercent(-1)
-	t.Cleanup(func() {
+	return func() {
 		debug.SetGCPercent(old)
 		runtime.UnlockOSThread()
-	})
+	}
 }
 
 // count returns how many ticks each operation takes: the least of many short rounds.
 func count(t *testing.T, list []ops.Op) (ticks []uint64) {
 	t.Helper()
+	defer quiet()()
 	for i := range list {
 		ticks = append(ticks, least(t, &list[i], 40))
 	}

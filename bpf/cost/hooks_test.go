@@ -43,7 +43,7 @@ func TestEmptyHooks(t *testing.T) {
 	if !exact && !*measure {
 		t.Skip("needs a clock that counts instructions, as a guest of QEMU has with -icount shift=0, or -measure")
 	}
-	quiet(t)
+	defer quiet()()
 	list, err := ops.Ops(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +136,7 @@ func calls() []attachment {
 	return []attachment{
 		{"tracepoint of the exit", false, tracepoints("sys_exit_" + other)},
 		{"24 tracepoints of exits", false, tracepoints(dozens()...)},
+		{"tracepoints of entry and exit", false, tracepoints("sys_enter_"+other, "sys_exit_"+other)},
 		{"tracepoint of the exit", true, tracepoints("sys_exit_" + call)},
 		{"tracepoint of the exit, and of those of 24 others", true, tracepoints(append(dozens(), "sys_exit_"+call)...)},
 		{"tracepoint of the entry", true, tracepoints("sys_enter_" + call)},
