@@ -32,7 +32,7 @@ var ErrNoBTF = errors.New("kernel has no BTF")
 
 // Options are what the programs are told before they are loaded. The zero value works.
 type Options struct {
-	BulkBytes     int    // size of the lanes of bulk records together, divided among the cpus; default 16 MiB
+	BulkBytes     int    // size of the lanes of bulk records together, divided among the cpus; default 32 MiB
 	CriticalBytes int    // size of the reserved ring, a power of two; default 8 MiB
 	Scoped        bool   // only processes in the scope map make events
 	Self          uint32 // thread group whose bulk events are left out and counted; default this process, NoSelf for none

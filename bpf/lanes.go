@@ -28,8 +28,8 @@ const (
 // bulkBytes is the total size of the lanes when nothing else is asked for; each has floorBytes then
 // at least.
 const (
-	bulkBytes  = 16 << 20
-	floorBytes = 256 << 10
+	bulkBytes  = 32 << 20
+	floorBytes = 512 << 10
 )
 
 // laneSize returns the bytes of each cpu's lane, of a total for all.

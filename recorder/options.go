@@ -46,7 +46,7 @@ type Options struct {
 	// background. Default: 500 ms.
 	Linger time.Duration
 	// RingBytes and CriticalBytes are the sizes of the two rings, rounded up to a power of two
-	// of at least a page. Default: 16 MiB and 8 MiB.
+	// of at least a page. Default: 32 MiB, divided among the cpus, and 8 MiB.
 	RingBytes, CriticalBytes int
 	// Pin is the folder of a bpf file system below which the programs of a recording of the whole
 	// host are pinned, so that they go on recording when the recorder is killed and the next
@@ -128,7 +128,7 @@ func (o Options) complete() (Options, error) {
 		return bad("%v", err)
 	}
 	o.RingBytes, o.CriticalBytes = o.sizes.Ring, o.sizes.Critical
-	if o.RingBytes, err = ringSize(o.RingBytes, 16<<20); err != nil {
+	if o.RingBytes, err = ringSize(o.RingBytes, 32<<20); err != nil {
 		return bad("bulk ring: %v", err)
 	}
 	if o.CriticalBytes, err = ringSize(o.CriticalBytes, 8<<20); err != nil {

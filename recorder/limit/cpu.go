@@ -27,6 +27,7 @@ func (s Step) String() string {
 const (
 	firstRate = 8192
 	leastRate = 32
+	allRate   = 512 // below it, events that change something are held to the rate too
 	endRate   = 1 << 20
 )
 
@@ -66,6 +67,10 @@ func (c *CPU) Share() time.Duration {
 	}
 	return time.Second / time.Duration(c.rate)
 }
+
+// All tells whether bulk events that change something are refused as well: the others alone were not
+// enough.
+func (c *CPU) All() bool { return c.step == Refuse && c.rate < allRate }
 
 // Read takes a reading, which comes some ten times a second: a moment of any clock that does not
 // step, and the processor time used until then. It returns whether something else is to be done

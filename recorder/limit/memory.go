@@ -13,7 +13,7 @@ type Sizes struct {
 const (
 	mib = 1 << 20
 
-	wholeRing, wholeCritical = 16 * mib, 8 * mib
+	wholeRing, wholeCritical = 32 * mib, 8 * mib
 	leastRing                = mib
 
 	// restHeap is what a running recorder holds besides its batches: what it knows of the host,

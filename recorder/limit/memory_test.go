@@ -11,7 +11,7 @@ func TestMemoryIsDivided(t *testing.T) {
 		ring, critical int
 		want           Sizes
 	}{
-		{0, 0, 0, Sizes{16 * mib, 8 * mib, 16384, 3, 0}},
+		{0, 0, 0, Sizes{32 * mib, 8 * mib, 16384, 3, 0}},
 		{0, 4 * mib, 0, Sizes{4 * mib, 8 * mib, 16384, 3, 0}},
 		{100 * mib, 0, 0, Sizes{16 * mib, 8 * mib, 16384, 3, 76 * mib}},
 		{64 * mib, 0, 0, Sizes{8 * mib, 4 * mib, 16384, 3, 52 * mib}},
