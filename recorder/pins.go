@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hindcast/bpf"
 	"hindcast/format/clock"
@@ -401,7 +404,17 @@ func (s *session) openWriter() {
 	s.collector = batch.NewCollector(s.critical, s.lanes.All(), s.writer)
 	s.collector.Values, s.collector.MaxRows = s.o.Env, s.o.sizes.Rows
 	s.throttle = s.newThrottle()
+	if runtime.GOARCH == "arm64" && bpf.Old() {
+		s.collector.Fence = membarrier
+	}
 	s.users = map[uint32]uint32{}
+}
+
+// membarrier waits until every program that runs has ended, as seen from all cpus. On arm64 before
+// 5.12 programs have no barrier between a record and the head of its lane.
+func membarrier() {
+	const global = 1
+	unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0)
 }
 
 // guardTime is how often the recording itself is looked after.

@@ -89,6 +89,9 @@ type Collector struct {
 	// Learn is given every bulk record as it is read, in the order in which its lane has them,
 	// with the lane's number. Default: nobody is.
 	Learn func(lane int, rec []byte)
+	// Fence is called when the ends of the lanes have been read, before their records are. Default:
+	// none is needed.
+	Fence func()
 	// Critical and Bulk are the numbers of the records of both kinds.
 	Critical, Bulk ring.Sequence
 
@@ -148,6 +151,9 @@ func (c *Collector) Blind(calls string) { c.creds.blind = calls }
 func (c *Collector) Drain(now clock.Boot) (n int, err error) {
 	for i, s := range c.sources {
 		c.goals[i] = s.End()
+	}
+	if c.Fence != nil {
+		c.Fence()
 	}
 	c.drained = 0
 	crit, lanes := c.sources[0], c.sources[1:]
