@@ -30,7 +30,7 @@ static __always_inline void totals(struct file *f)
 		any |= hc_io_pending(&tab->slot[i]);
 	if (!any)
 		return;
-	hc_inode(&o, BPF_CORE_READ(f, f_inode));
+	hc_file_inode(&o, f);
 	pick = hc_io_find(tab, o.ino, o.dev, o.gen);
 	if (pick & HC_IO_SLOTS)
 		return;
@@ -55,7 +55,7 @@ static __always_inline int closed(struct file *f, u32 fd, u32 last)
 	hc_zero(e);
 	hc_head(&e->h, HC_CLOSE, 0, 0);
 	if (f) {
-		hc_inode(&o, BPF_CORE_READ(f, f_inode));
+		hc_file_inode(&o, f);
 		hc_set_obj(e, &o);
 	}
 	e->fd = fd;

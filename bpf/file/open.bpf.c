@@ -47,10 +47,15 @@ static __always_inline int opened(s64 fd)
 	hc_zero(e);
 	hc_head(&e->h, HC_OPEN, 0, fd);
 	if (f) { /* a sibling thread can have closed it already: the row then has no object */
-		hc_inode(&o, BPF_CORE_READ(f, f_inode));
+		hc_file_inode(&o, f);
 		hc_set_obj(e, &o);
-		e->open_flags = BPF_CORE_READ(f, f_flags);
-		e->created = !!(BPF_CORE_READ(f, f_mode) & FMODE_CREATED);
+		if (hc_has_cast) {
+			e->open_flags = HC_READ(true, f, f_flags);
+			e->created = !!(HC_READ(true, f, f_mode) & FMODE_CREATED);
+		} else {
+			e->open_flags = BPF_CORE_READ(f, f_flags);
+			e->created = !!(BPF_CORE_READ(f, f_mode) & FMODE_CREATED);
+		}
 		hc_put_file_path(b, &e->path, HC_OPEN, f);
 	}
 	hc_send(b, false, HC_OPEN);

@@ -260,7 +260,7 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 		return 0;
 	if (hc_skip_both(type, HC_IO))
 		return (hc_scoped || hc_selecting) && hc_io_reaches(f, in) ? hc_io_mem(f, ret, in, method) : 0;
-	hc_inode(&o, BPF_CORE_READ(f, f_inode));
+	hc_file_inode(&o, f);
 	/* sockets are seen where they send and receive; eventfds and their like carry no data of note */
 	if (!(o.mode & S_IFMT) || (o.mode & S_IFMT) == S_IFSOCK)
 		return 0;
@@ -292,7 +292,7 @@ static __noinline int hc_io_file(struct file *f, int fd, s64 ret, bool in, u32 m
 		if (!hc_forensic)
 			return 0;
 	}
-	if (BPF_CORE_READ(f, f_inode, i_sb, s_magic) == PROC_SUPER_MAGIC)
+	if ((hc_has_cast ? HC_READ(true, f, f_inode, i_sb, s_magic) : BPF_CORE_READ(f, f_inode, i_sb, s_magic)) == PROC_SUPER_MAGIC)
 		hc_io_mem(f, ret, in, method);
 	if (hc_unselected(type))
 		return 0;

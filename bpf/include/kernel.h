@@ -425,6 +425,43 @@ struct bpf_iter__udp {
 
 #pragma clang attribute pop
 
+/*
+ * How memory of the kernel is read where it is read often. A probe is a call for each pointer that is
+ * followed; a fifth of an open's record was in them. From 6.2 on a pointer can be cast to a type
+ * instead and loaded through: the verifier makes that a load which answers 0 where nothing can be
+ * read, which is what a probe leaves behind too. The cast is no instruction of its own, and takes
+ * any number for a pointer. What is read comes out as a number, as from a probe, so it can be passed,
+ * kept and added to. Elsewhere BPF_CORE_READ does, which is half the code to load.
+ */
+extern const volatile u32 hc_has_cast; /* the kernel has bpf_rdonly_cast */
+extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak;
+
+#define hc_cast_to(type_, p_) ((type_ *)bpf_rdonly_cast((const void *)(p_), bpf_core_type_id_kernel(type_)))
+#define hc_cast(p_) hc_cast_to(__typeof_unqual__(*(p_)), p_)
+
+/* The eight bytes at an address, by a type with such a number in front that every kernel has. */
+#define hc_load8(at_) ((u64)hc_cast_to(struct timespec64, at_)->tv_sec)
+
+/*
+ * BPF_CORE_READ by loads where by_ is true. It is for functions that are written once with by_ as an
+ * argument and called as hc_has_cast ? f(true) : f(false): each branch that the verifier removes
+ * costs a copy of the program, and one question for each field made loading half as slow again.
+ */
+#define hc_from0(p_) (p_)
+#define hc_fromN(p_) hc_cast(p_)
+#define HC_READ(by_, src_, a_, ...) ({                                                                     \
+	__typeof_unqual__(___arrow((src_), a_, ##__VA_ARGS__)) r_;                                         \
+	if ((by_) && sizeof(r_) == 8) {                                                                    \
+		u64 w_ = hc_load8(&___arrow(___apply(hc_from, ___empty(__VA_ARGS__))(src_), a_, ##__VA_ARGS__)); \
+		__builtin_memcpy(&r_, &w_, sizeof(r_));                                                    \
+	} else if (by_) {                                                                                  \
+		r_ = ___arrow(hc_cast(src_), a_, ##__VA_ARGS__);                                           \
+	} else {                                                                                           \
+		BPF_CORE_READ_INTO(&r_, (src_), a_, ##__VA_ARGS__);                                        \
+	}                                                                                                  \
+	r_;                                                                                                \
+})
+
 /* Tracepoint contexts of single system calls. */
 struct hc_sys_enter {
 	u64 common;

@@ -24,6 +24,8 @@ static __always_inline struct file *hc_file(int fd)
 
 	if (fd < 0 || (u32)fd >= HC_T(fdt, max_fds))
 		return NULL;
+	if (hc_has_cast)
+		return (struct file *)hc_load8(HC_T(fdt, fd) + fd);
 	bpf_probe_read_kernel(&f, sizeof(f), HC_T(fdt, fd) + fd);
 	return f;
 }
@@ -34,12 +36,34 @@ struct hc_obj {
 	u32 mode;
 };
 
+static __always_inline void hc_inode_by(bool by, struct hc_obj *o, struct inode *i)
+{
+	o->dev = HC_READ(by, i, i_sb, s_dev);
+	o->ino = HC_READ(by, i, i_ino);
+	o->gen = HC_READ(by, i, i_generation);
+	o->mode = HC_READ(by, i, i_mode);
+}
+
 static __always_inline void hc_inode(struct hc_obj *o, struct inode *i)
 {
-	o->dev = BPF_CORE_READ(i, i_sb, s_dev);
-	o->ino = BPF_CORE_READ(i, i_ino);
-	o->gen = BPF_CORE_READ(i, i_generation);
-	o->mode = BPF_CORE_READ(i, i_mode);
+	if (hc_has_cast)
+		hc_inode_by(true, o, i);
+	else
+		hc_inode_by(false, o, i);
+}
+
+/* The same of a file. */
+static __always_inline void hc_file_inode_by(bool by, struct hc_obj *o, struct file *f)
+{
+	hc_inode_by(by, o, HC_READ(by, f, f_inode));
+}
+
+static __always_inline void hc_file_inode(struct hc_obj *o, struct file *f)
+{
+	if (hc_has_cast)
+		hc_file_inode_by(true, o, f);
+	else
+		hc_file_inode_by(false, o, f);
 }
 
 #define hc_set_obj(e_, o_)                 \
@@ -85,20 +109,20 @@ struct hc_walk {
 
 /* One step of a walk: appends the name of a component, or goes up through a mount. Returns 1 at
  * the end. */
-static long hc_walk_step(u32 i, struct hc_walk *w)
+static __always_inline long hc_walk_step_by(bool by, struct hc_walk *w)
 {
 	struct hc_buf *b = w->b;
 	struct mount *mnt = w->mnt;
-	struct dentry *d = w->d, *parent = BPF_CORE_READ(d, d_parent);
+	struct dentry *d = w->d, *parent = HC_READ(by, d, d_parent);
 	bool whole = false;
 	u32 at;
 	long n;
 
-	if (d == parent || (mnt && d == BPF_CORE_READ(mnt, mnt.mnt_root))) {
-		struct mount *up = mnt ? BPF_CORE_READ(mnt, mnt_parent) : NULL;
+	if (d == parent || (mnt && d == HC_READ(by, mnt, mnt.mnt_root))) {
+		struct mount *up = mnt ? HC_READ(by, mnt, mnt_parent) : NULL;
 
 		if (up != mnt) {
-			w->d = BPF_CORE_READ(mnt, mnt_mountpoint);
+			w->d = HC_READ(by, mnt, mnt_mountpoint);
 			w->mnt = up;
 			return 0;
 		}
@@ -112,7 +136,7 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 		b->data[at + 1] = 0;
 		n = 2;
 	} else {
-		n = bpf_probe_read_kernel_str(&b->data[at], 256, BPF_CORE_READ(d, d_name.name));
+		n = bpf_probe_read_kernel_str(&b->data[at], 256, HC_READ(by, d, d_name.name));
 	}
 	if (n <= 1)
 		return 1;
@@ -120,6 +144,11 @@ static long hc_walk_step(u32 i, struct hc_walk *w)
 	w->whole = whole;
 	w->d = parent;
 	return whole;
+}
+
+static long hc_walk_step(u32 i, struct hc_walk *w)
+{
+	return hc_has_cast ? hc_walk_step_by(true, w) : hc_walk_step_by(false, w);
 }
 
 /* The same walk for kernels before 5.12, which check a global function only when it takes numbers
@@ -197,7 +226,17 @@ static __always_inline void hc_put_path(struct hc_buf *b, struct hc_var *v, u32 
 
 static __always_inline void hc_put_file_path(struct hc_buf *b, struct hc_var *v, u32 type, struct file *f)
 {
-	hc_put_path(b, v, type, BPF_CORE_READ(f, f_path.dentry), BPF_CORE_READ(f, f_path.mnt));
+	struct dentry *d;
+	struct vfsmount *m;
+
+	if (hc_has_cast) {
+		d = HC_READ(true, f, f_path.dentry);
+		m = HC_READ(true, f, f_path.mnt);
+	} else {
+		d = BPF_CORE_READ(f, f_path.dentry);
+		m = BPF_CORE_READ(f, f_path.mnt);
+	}
+	hc_put_path(b, v, type, d, m);
 }
 
 /* Takes the n bytes of a string, its NUL among them, that a read of HC_STR + 1 bytes has just put

@@ -152,7 +152,7 @@ struct {
 
 static __always_inline u64 hc_task_cgroup(struct task_struct *t)
 {
-	return BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
+	return hc_has_cast ? HC_READ(true, t, cgroups, dfl_cgrp, kn, id) : BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
 }
 
 static __always_inline void hc_owner_of(struct hc_owner *o, struct task_struct *t)
@@ -165,7 +165,7 @@ static __always_inline void hc_owner_of(struct hc_owner *o, struct task_struct *
 	o->cred = hc_cred_id(HC_T(t, cred));
 	o->cgroup = hc_task_cgroup(t);
 	o->kthread = !!(HC_T(t, flags) & PF_KTHREAD);
-	bpf_core_read(o->comm, sizeof(o->comm), &t->comm);
+	hc_read_comm(o->comm, t);
 }
 
 /* The header of a record about a socket, from its owner; not for the running task. Inlined so

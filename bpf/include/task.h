@@ -16,8 +16,6 @@
  * that may be the running one is read by HC_T (one field) or HC_T2 (a field of what a field
  * points to): directly where that is allowed, which costs nothing, else by probing.
  */
-extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak; /* 6.2; no instruction of its own */
-
 /* The running task where a helper wants one it can trust. */
 static __always_inline struct task_struct *hc_trusted(void)
 {
@@ -44,7 +42,7 @@ static __always_inline u64 hc_pstart(struct task_struct *t)
 }
 
 /* Eight ids lie together in struct cred, and so do the five capability sets, in the order of the
- * key since before the oldest kernel we support: one read each. */
+ * key since before the oldest kernel we support. */
 static __always_inline void hc_read_cred(struct hc_cred_key *k, const struct cred *c)
 {
 	bpf_core_read(&k->uid, 8 * sizeof(u32), &c->uid);
@@ -71,11 +69,73 @@ static __always_inline void hc_fill_cred(struct hc_ev_cred *e, const struct hc_c
 }
 
 /*
+ * The sets that this cpu used last: nearly every record finds its set there, and is spared the hash.
+ * A part of the content tells where to look, all of it decides. A program that interrupts one that
+ * writes a place finds it busy, and one that is interrupted while it compares sees another id
+ * afterwards.
+ */
+#define HC_CREDS_NEAR 16
+struct hc_cred_near {
+	u32 busy, id; /* 0: none */
+	struct hc_cred_key k;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HC_CREDS_NEAR);
+	__type(key, u32);
+	__type(value, struct hc_cred_near);
+} hc_creds_near SEC(".maps");
+
+static __always_inline struct hc_cred_near *hc_cred_place(u64 ids, u64 eff)
+{
+	u32 at = (ids + (ids >> 32) + eff) & (HC_CREDS_NEAR - 1);
+
+	return bpf_map_lookup_elem(&hc_creds_near, &at);
+}
+
+/* The id of a set that this cpu used lately, or 0. Each word is read once, in this order. */
+static __noinline u32 hc_cred_seen(const struct cred *c)
+{
+	struct hc_cred_near *near;
+	volatile u64 *k;
+	u64 differ = 0;
+	u32 id;
+
+	if (!hc_has_cast)
+		return 0;
+	near = hc_cred_place(hc_load8(&c->uid), hc_load8(&c->cap_effective));
+	if (!near)
+		return 0;
+	id = *(volatile u32 *)&near->id;
+	k = (u64 *)&near->k;
+	for (int i = 0; i < 4; i++)
+		differ |= hc_load8((void *)&c->uid + 8 * i) ^ k[i];
+	for (int i = 0; i < 5; i++)
+		differ |= hc_load8((void *)&c->cap_inheritable + 8 * i) ^ k[4 + i];
+	differ |= (HC_READ(true, c, securebits) | (u64)HC_READ(true, c, user_ns, ns.inum) << 32) ^ k[9];
+	return differ || *(volatile u32 *)&near->id != id ? 0 : id;
+}
+
+static __always_inline void hc_cred_note(const struct hc_cred_key *k, u32 id)
+{
+	struct hc_cred_near *near = hc_cred_place(k->uid | (u64)k->gid << 32, k->eff);
+
+	if (!near || __sync_lock_test_and_set(&near->busy, 1))
+		return;
+	*(volatile u32 *)&near->id = 0;
+	barrier();
+	near->k = *k;
+	barrier();
+	*(volatile u32 *)&near->id = id;
+	near->busy = 0;
+}
+
+/*
  * The id of a credential set. Sets are compared by content, never by the address of the kernel's
  * struct, which is reused. A new set is described to the recorder before its id is first used
  * (both records come from this cpu, and the critical ring is read first). 0: no room for more.
  */
-static __noinline u32 hc_cred_id(const struct cred *c)
+static __noinline u32 hc_cred_find(const struct cred *c)
 {
 	struct hc_cred_key k;
 	struct hc_ev_cred *e;
@@ -83,26 +143,31 @@ static __noinline u32 hc_cred_id(const struct cred *c)
 
 	hc_read_cred(&k, c);
 	known = bpf_map_lookup_elem(&hc_creds, &k);
-	if (known)
+	if (known) {
+		hc_cred_note(&k, *known);
 		return *known;
+	}
 	next = bpf_map_lookup_elem(&hc_cred_next, &zero);
 	if (!next)
 		return 0;
+	/* room first: an id that cannot be described must not be found by others, who would keep it */
+	e = bpf_ringbuf_reserve(&hc_crit, sizeof(*e), 0);
+	if (!e) {
+		hc_count(HC_SEEN, HC_CRED);
+		hc_count(HC_RING_FULL, HC_CRED);
+		hc_next_seq(true);
+		return 0;
+	}
 	id = __sync_fetch_and_add(next, 1) + 1;
 	if (bpf_map_update_elem(&hc_creds, &k, &id, BPF_NOEXIST)) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		known = bpf_map_lookup_elem(&hc_creds, &k);
 		if (known)
 			return *known;
 		hc_count(HC_MAP_FULL, HC_CRED);
 		return 0;
 	}
-	e = hc_reserve_crit(HC_CRED, sizeof(*e));
-	if (!e) {
-		/* undescribed ids are useless: try again at the next event */
-		bpf_map_delete_elem(&hc_creds, &k);
-		hc_next_seq(true);
-		return 0;
-	}
+	hc_count(HC_SEEN, HC_CRED);
 	hc_zero(e);
 	e->h.type = HC_CRED;
 	e->h.cpu = bpf_get_smp_processor_id();
@@ -113,6 +178,22 @@ static __noinline u32 hc_cred_id(const struct cred *c)
 	hc_fill_cred(e, &k);
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 	return id;
+}
+
+static __always_inline u32 hc_cred_id(const struct cred *c)
+{
+	return hc_cred_seen(c) ?: hc_cred_find(c);
+}
+
+/* The name of a thread, of 16 bytes. */
+static __always_inline void hc_read_comm(void *to, struct task_struct *t)
+{
+	if (hc_has_cast) {
+		((u64 *)to)[0] = hc_load8(&t->comm);
+		((u64 *)to)[1] = hc_load8((void *)&t->comm + 8);
+	} else {
+		bpf_core_read(to, sizeof(t->comm), &t->comm);
+	}
 }
 
 /* Fills the header for a task that need not be running. The credential set is looked up first,
@@ -134,16 +215,17 @@ static __always_inline void hc_head_task(struct hc_hdr *h, struct task_struct *t
 	if (HC_T(t, flags) & PF_KTHREAD)
 		flags |= HC_F_KTHREAD;
 	h->flags = flags;
-	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+	hc_read_comm(h->comm, t);
 	h->seq = 0;
 }
 
 /* Fills the header for the running task; flags tell the ring (HC_F_CRITICAL). */
-static __always_inline void hc_head(struct hc_hdr *h, u16 type, u32 flags, s64 ret)
+static __noinline int hc_head(struct hc_hdr *h, u16 type, u32 flags, s64 ret)
 {
 	hc_head_task(h, hc_current(), type, flags | HC_ABI, ret);
 	h->cgroup = bpf_get_current_cgroup_id();
 	h->seq = hc_next_seq(flags & HC_F_CRITICAL);
+	return 0;
 }
 
 /* True when a command is recorded and the running process is not of it. */

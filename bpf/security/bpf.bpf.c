@@ -47,6 +47,10 @@ HC_SYSCALL(bpf)
 		rare = false;
 	else if (!hc_forensic)
 		return 0;
+	if (bpf_get_current_pid_tgid() >> 32 == hc_self) { /* before anything is looked at: it asks often */
+		hc_count(HC_SELF, HC_BPF);
+		return 0;
+	}
 	if (n > sizeof(a))
 		n = sizeof(a);
 	if (bpf_probe_read_user(a, n, (void *)user)) {
@@ -139,10 +143,6 @@ HC_SYSCALL(bpf)
 	own = mine(s.object, s.id) || mine(PROG, s.prog);
 	if (!rare && !own && !hc_forensic)
 		return 0;
-	if (bpf_get_current_pid_tgid() >> 32 == hc_self) {
-		hc_count(HC_SELF, HC_BPF);
-		return 0;
-	}
 	if (!own && hc_outside())
 		return 0;
 	b = hc_get_buf(HC_BPF, sizeof(*e));
