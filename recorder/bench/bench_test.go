@@ -99,6 +99,8 @@ func TestReportOfWhatFailed(t *testing.T) {
 	b.figures.init()
 	b.figures.cells["standard"] = map[string]*cell{"open": measured(100, 105, 5, 1)}
 	b.figures.cells["strace"] = map[string]*cell{"open": {why: "start: ended at once"}}
+	b.figures.cells["standard"]["tar"] = &cell{off: []float64{1}, on: []float64{1}, wallOff: []float64{1}, wallOn: []float64{1}} // interrupted
+	b.works = append(b.works, load.Find("tar"))
 	b.figures.missing["auditd"] = "auditd is not installed"
 	b.figures.rates = []rated{{tool: "strace", attempted: 1000, why: "start: no"}, {tool: "standard", attempted: 1000, made: 10, opens: 10, lost: tool.Unknown}}
 	text := b.report(facts{})

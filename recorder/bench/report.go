@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -104,7 +105,7 @@ func (b *bench) details(s *strings.Builder) {
 				continue
 			}
 			if !c.ok() {
-				t.Row(tl.Name(), "no figures: "+c.why)
+				t.Row(tl.Name(), "no figures: "+cmp.Or(c.why, "interrupted"))
 				continue
 			}
 			m, half := c.ratio()

@@ -42,7 +42,9 @@ func (c *cell) total() float64 {
 	return m + c.recorder/c.alone()
 }
 
-func (c *cell) ok() bool { return c != nil && c.why == "" && len(c.on) > 0 }
+func (c *cell) ok() bool {
+	return c != nil && c.why == "" && len(c.on) > 0 && len(c.off) > 1
+}
 
 // figures is everything that was measured.
 type figures struct {

@@ -9,10 +9,11 @@ import (
 )
 
 // Ratios compares every window that had the tool with the mean of its neighbours that had
-// not: off has one more window than on, and off[i], on[i], off[i+1] followed each other.
+// not: off has one more window than on, and off[i], on[i], off[i+1] followed each other. A
+// last window that has no second neighbour, as an interrupt leaves it, is left out.
 func Ratios(off, on []float64) []float64 {
-	r := make([]float64, len(on))
-	for i := range on {
+	r := make([]float64, min(len(on), max(0, len(off)-1)))
+	for i := range r {
 		r[i] = on[i] / ((off[i] + off[i+1]) / 2)
 	}
 	return r

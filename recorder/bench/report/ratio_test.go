@@ -12,6 +12,15 @@ func TestRatiosUseBothNeighbours(t *testing.T) {
 	}
 }
 
+func TestRatiosOfHalfAPair(t *testing.T) {
+	if got := Ratios([]float64{10, 20}, []float64{30, 99}); len(got) != 1 || got[0] != 2 {
+		t.Errorf("ratios %v, want [2]", got)
+	}
+	if got := Ratios(nil, []float64{1}); len(got) != 0 {
+		t.Errorf("ratios %v of nothing", got)
+	}
+}
+
 // Values of the t table.
 func TestStudent(t *testing.T) {
 	for df, want := range map[int]float64{1: 12.706, 4: 2.776, 5: 2.571, 9: 2.262, 19: 2.093, 24: 2.064, 120: 1.980} {

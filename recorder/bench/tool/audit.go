@@ -99,9 +99,13 @@ type Marks struct{ off bool }
 // Unmark makes the kernel give new processes no mark, until Mark. Where audit is not
 // installed, or has rules, nothing is changed.
 func (m *Marks) Unmark() {
-	if (Audit{}).Check() == nil && !m.off {
-		m.off = auditctl("-a", "never,task") == nil
+	if m.off || (Audit{}).Check() != nil {
+		return
 	}
+	if ours, _ := rulesHeld(); ours { // of a run that was killed
+		auditctl("-D")
+	}
+	m.off = auditctl("-a", "never,task") == nil
 }
 
 // Mark undoes Unmark.
@@ -201,7 +205,7 @@ func (r *audited) Stop() (res Result, err error) {
 	log := filepath.Join(r.target.Dir, "audit.log")
 	ours := r.target.memo()
 	// Until its log rests. Asking auditctl would be events of its own.
-	for last, same, until := int64(-1), 0, time.Now().Add(20*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for last, same, until := int64(-1), 0, time.Now().Add(10*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		st, err := os.Stat(log)
 		if err != nil {
 			break

@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hindcast/recorder/bench/load"
 )
 
@@ -64,6 +66,10 @@ type Result struct {
 	Note  string        // what else it said, for the reader
 }
 
+// mostOutput is the bytes of a file that a tool may write: one that wants more is ended by
+// the kernel, and its row says so.
+const mostOutput = 4 << 30
+
 // process is a program that was started, with its output in a file.
 type process struct {
 	cmd  *exec.Cmd
@@ -82,9 +88,16 @@ func start(log string, name string, args ...string) (*process, error) {
 	}
 	defer f.Close()
 	p.cmd.Stdout, p.cmd.Stderr = f, f
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
+	}
+	// A tool that tells of its own output, or of a busy host, must not fill the disk.
+	most := unix.Rlimit{Cur: mostOutput, Max: mostOutput}
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &most, nil); err != nil {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+		return nil, fmt.Errorf("bound its output: %w", err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
