@@ -176,7 +176,7 @@ func (s *Set) Pin(dir string, m Manifest, books int) (err error) {
 		}
 		s.pinLink(h)
 	}
-	if s.Books, err = ebpf.NewMap(&ebpf.MapSpec{Name: "hc_books", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(books), MaxEntries: 2}); err != nil {
+	if s.Books, err = ebpf.NewMap(&ebpf.MapSpec{Name: "hc_books", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(books), MaxEntries: 2, Flags: unix.BPF_F_MMAPABLE}); err != nil {
 		return fmt.Errorf("create books: %w", err)
 	}
 	if err := p.put("books", s.Books.FD()); err != nil {
