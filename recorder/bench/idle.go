@@ -33,7 +33,8 @@ type idleness struct {
 }
 
 // measureIdle records a host on which only the benchmark waits, for a short and for a long
-// time: the difference is what time costs, without the snapshot of the start.
+// time: the difference is what time costs, without the snapshot of the start. Few rows wait
+// half a minute to be written, so the difference is whole half minutes.
 func (b *bench) measureIdle(ctx context.Context) error {
 	h := b.standard()
 	if h == nil || !b.able(h) {

@@ -81,10 +81,10 @@ type plan struct {
 func plans(quick bool) plan {
 	if quick {
 		return plan{quick: true, pairs: pairs(4, 1, 1), window: 100 * time.Millisecond, long: 200 * time.Millisecond, census: 400 * time.Millisecond,
-			repeats: 1, rates: []int{10_000, 100_000, 1_000_000}, rate: time.Second, cores: 2, idle: 15 * time.Second, flood: 2 * time.Second}
+			repeats: 1, rates: []int{10_000, 100_000, 1_000_000}, rate: time.Second, cores: 2, idle: 35 * time.Second, flood: 2 * time.Second}
 	}
 	return plan{pairs: pairs(12, 5, 3), window: 150 * time.Millisecond, long: 250 * time.Millisecond, census: 700 * time.Millisecond,
-		repeats: 2, rates: []int{1_000, 10_000, 100_000, 300_000, 1_000_000}, rate: 1500 * time.Millisecond, cores: 6, idle: 40 * time.Second, flood: 5 * time.Second}
+		repeats: 2, rates: []int{1_000, 10_000, 100_000, 300_000, 1_000_000}, rate: 1500 * time.Millisecond, cores: 6, idle: 65 * time.Second, flood: 5 * time.Second}
 }
 
 // What a quick run leaves out, unless it is named.
