@@ -45,9 +45,14 @@ var micro = []*Work{
 			return syscall.Close(fd)
 		}), nil
 	}},
-	{Name: "rename", What: "create, rename, unlink", Pinned: true, Calls: 3, step: 100, make: func(dir string) (*job, error) {
+	{Name: "rename", What: "create, rename, unlink in memory", Pinned: true, Calls: 3, step: 100, make: func(dir string) (*job, error) {
+		// On a disk's file system the journal takes from 10 to 70 µs and drowns all tools.
+		stop := func() {}
+		if memory, err := os.MkdirTemp("/dev/shm", "hindcast-bench-"); err == nil {
+			dir, stop = memory, func() { os.RemoveAll(memory) }
+		}
 		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-		return loop(func() error {
+		j := loop(func() error {
 			fd, err := syscall.Open(from, syscall.O_CREAT|syscall.O_WRONLY, 0o600)
 			if err != nil {
 				return err
@@ -57,7 +62,9 @@ var micro = []*Work{
 				return err
 			}
 			return syscall.Unlink(to)
-		}), nil
+		})
+		j.stop = stop
+		return j, nil
 	}},
 	{Name: "connect", What: "TCP connection on loopback, 1 byte", Pinned: true, Calls: 2, step: 50, make: connections},
 	{Name: "spawn", What: "posix_spawn of true, wait", Pinned: true, Calls: 3, step: 5, make: func(string) (*job, error) {
