@@ -32,10 +32,14 @@ func (s *Set) LiveSelf() (tgid uint32, err error) {
 }
 
 // Squeeze refuses bulk events of a cgroup that come less than a time apart, beyond a burst, however
-// much room there is; 0 ends that. What changes something, and critical events, are never refused.
-// Refused counts them.
-func (s *Set) Squeeze(share time.Duration) error {
-	s.squeeze.Store(uint32(min(max(share, 0), 4*time.Second)))
+// much room there is; 0 ends that. What changes something is refused with all only, critical events
+// never. Refused counts them.
+func (s *Set) Squeeze(share time.Duration, all bool) error {
+	v := uint32(min(max(share, 0), 2*time.Second))
+	if all && v > 0 {
+		v |= 1 << 31
+	}
+	s.squeeze.Store(v)
 	if err := s.maps[live].Put(uint32(0), [2]uint32{s.Self, s.squeeze.Load()}); err != nil {
 		return fmt.Errorf("tell the programs to send less: %w", err)
 	}
@@ -50,9 +54,7 @@ const sharedQuota = 16384
 // between two records of it.
 func (o *Options) quota(lane int) (normal, important, share uint32) {
 	const never = ^uint32(0)
-	// A quarter is never given back: see ring.Lane.
-	room := lane / 4 * 3
-	normal, important = uint32(lane/4+room/4*3), uint32(lane/4+room/8*7)
+	normal, important = uint32(lane/4*3), uint32(lane/8*7)
 	switch {
 	case o.Quota < 0 || o.Quota == 0 && o.Scoped:
 		return never, never, 0

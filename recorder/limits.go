@@ -25,9 +25,9 @@ const cpuTime = 100 * time.Millisecond
 // by the draining goroutine.
 type throttle struct {
 	cpu     limit.CPU
-	used    func() time.Duration            // processor time so far
-	squeeze func(share time.Duration) error // has the kernel half refuse, see bpf.Set.Squeeze
-	refused func() uint64                   // events refused so far
+	used    func() time.Duration                      // processor time so far
+	squeeze func(share time.Duration, all bool) error // has the kernel half refuse, see bpf.Set.Squeeze
+	refused func() uint64                             // events refused so far
 	row     func(event.Row)
 
 	next    clock.Boot
@@ -53,7 +53,7 @@ func (t *throttle) change(now clock.Boot) {
 	step := t.cpu.Step()
 	action := step.String()
 	if step == limit.Refuse || t.step == limit.Refuse {
-		if err := t.squeeze(t.cpu.Share()); err != nil {
+		if err := t.squeeze(t.cpu.Share(), t.cpu.All()); err != nil {
 			action += ", but that failed: " + err.Error()
 		}
 		t.refuses = true
@@ -68,6 +68,9 @@ func (t *throttle) change(now clock.Boot) {
 		r.Text2 = fmt.Appendf(nil, "over: held from %s to %s, %d events refused; %s", seconds(t.from), seconds(now), r.N1, load)
 		t.from = 0
 	case step == limit.Refuse:
+		if t.cpu.All() {
+			action += ", those that change something too,"
+		}
 		r.Text2 = fmt.Appendf(nil, "%s above %d a second of each cgroup: %s", action, time.Second/t.cpu.Share(), load)
 	default:
 		r.Text2 = fmt.Appendf(nil, "%s: %s", action, load)

@@ -22,13 +22,14 @@ type throttled struct {
 	total   uint64
 	rows    []event.Row
 	refuses error
+	all     bool
 }
 
 func newThrottled(percent float64) *throttled {
 	h := &throttled{at: clock.Boot(time.Hour)}
 	h.throttle = throttle{
 		cpu: limit.CPU{Limit: percent / 100}, used: func() time.Duration { return h.spent }, refused: func() uint64 { return h.total },
-		squeeze: func(d time.Duration) error { h.share = d; return h.refuses }, row: func(r event.Row) { h.rows = append(h.rows, r) },
+		squeeze: func(d time.Duration, all bool) error { h.share, h.all = d, all; return h.refuses }, row: func(r event.Row) { h.rows = append(h.rows, r) },
 	}
 	return h
 }
@@ -52,11 +53,15 @@ func TestThrottleStepsAndTells(t *testing.T) {
 		t.Errorf("the first step: one event in %v", h.share)
 	}
 	h.run(400*time.Millisecond, 0.5)
-	if h.share == 0 || h.cause() != CPULimit {
+	if h.share == 0 || h.all || h.cause() != CPULimit {
 		t.Errorf("the second step: one event in %v", h.share)
 	}
+	h.run(3*time.Second, 0.5)
+	if !h.all {
+		t.Error("a rate without effect is not extended to all bulk events")
+	}
 	h.total = 1234
-	if h.run(2*time.Minute, 0.001) || h.share != 0 {
+	if h.run(2*time.Minute, 0.001) || h.share != 0 || h.all {
 		t.Errorf("long after: one event in %v", h.share)
 	}
 	if h.cause() != CPULimit {

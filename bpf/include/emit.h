@@ -54,7 +54,7 @@ static __noinline int hc_over_quota(u32 type)
 {
 	struct hc_quota_key k = {};
 	u64 now = bpf_ktime_get_boot_ns(), used, *until, *n, zero = 0;
-	u32 share = hc_squeeze;
+	u32 share = hc_squeeze & 0x7fffffff;
 
 	k.cgroup = bpf_get_current_cgroup_id();
 	until = bpf_map_lookup_elem(&hc_quota, &k.cgroup);
@@ -170,7 +170,7 @@ static __always_inline struct hc_rec *hc_lane_begin(u32 type, u32 len, bool impo
 	head = l->head;
 	tail = *(volatile u64 *)&l->tail;
 	at = ((head & l->mask) + l->base) & ~7ULL;
-	if (told && ((!important && hc_squeeze) || head - tail >= (important ? hc_quota_important : hc_quota_normal)) &&
+	if (told && ((hc_squeeze && (!important || hc_squeeze >> 31)) || head - tail >= (important ? hc_quota_important : hc_quota_normal)) &&
 	    hc_over_quota(type)) {
 		l->busy = 0;
 		return NULL;

@@ -31,7 +31,7 @@ const volatile u32 hc_quota_ns;
 volatile u32 hc_live[2] SEC(".data.hc");
 #define hc_self hc_live[0]
 /* At least so many ns lie between two records of a cgroup of which there are many, however empty its
- * lane is; 0: no such limit. The recorder sets it when it is to use less of a processor. */
+ * lane is; 0: no such limit. With the highest bit this holds for all bulk records. The recorder sets it when it is to use less of a processor. */
 #define hc_squeeze hc_live[1]
 
 /* What the counters count, per event type and cpu. The recorder turns them into ledger rows. */
