@@ -383,6 +383,16 @@ func TestGapsOfAKilledRecorderAreBounded(t *testing.T) {
 		}
 		if !in {
 			outside++
+			after, until := time.Duration(-1), time.Duration(-1) // from the end of the gap before, to the next one
+			for _, row := range ledger {
+				if d := l.before[i].Sub(row.TS); d > 0 && (after < 0 || d < after) {
+					after = d
+				}
+				if d := row.T0.Sub(l.times[i]); d > 0 && (until < 0 || d < until) {
+					until = d
+				}
+			}
+			t.Logf("file %d is missing %v after a gap, %v before the next", i, after, until)
 		}
 	}
 	t.Logf("%d of %d files missing, %d opens in the ledger", missing, l.n, told)
