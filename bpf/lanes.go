@@ -23,6 +23,7 @@ const (
 	laneSlack  = 57344 + 8192 + 256 + 8 // the largest record, HC_BUF_SIZE, and its header
 	laneBase   = (laneLevels - 1) * (upperSize + upperSlack)
 	laneLeast  = 4 << 10
+	laneKept   = 0 // bytes behind what is stored that a successor finds: records refer to nothing
 )
 
 // bulkBytes is the total size of the lanes when nothing else is asked for; each has floorBytes then
@@ -88,11 +89,11 @@ func (s *Set) newLanes(total int) error {
 			if level > 0 {
 				n, base, slack = upperSize, (level-1)*(upperSize+upperSlack), upperSlack
 			}
-			// What stays unread by the kernel, a quarter and up to the length of a record
-			// more, must leave room for the largest.
+			// What is given back lags up to the length of a record behind what is stored, and
+			// must leave room for another.
 			most := min(n/8*3, slack)
 			h := mem[cpu*laneValue(size)+level*laneHead:]
-			for at, v := range map[int]int{12: base, 16: n - 1, 20: most, 24: n / 8, 28: n / 4} {
+			for at, v := range map[int]int{12: base, 16: n - 1, 20: most, 24: n / 8, 28: laneKept} {
 				binary.NativeEndian.PutUint32(h[at:], uint32(v))
 			}
 		}

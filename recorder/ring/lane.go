@@ -33,9 +33,9 @@ type lane struct {
 // Lane is a ring that one cpu writes without a lock. What has come to its head is complete. It is
 // used by one goroutine at a time.
 //
-// A lane that is held keeps a window of what is stored: a quarter of its size is not given back, so
-// that whoever reads the lane after us finds, before the first record that is not stored, what
-// that and later ones may refer to.
+// A lane that is held can keep a window of what is stored: so much of it is not given back, and
+// whoever reads the lane after us finds, before the first record that is not stored, what that and
+// later ones may refer to. The kernel half says how much; with records that refer to nothing, none.
 type Lane struct {
 	h     *lane
 	data  []byte
