@@ -186,7 +186,7 @@ func (s *session) read(now clock.Boot) (health.Reading, batch.Progress) {
 	}
 	s.counts = counts
 	p := s.writer.Progress()
-	r := health.Reading{At: now, CPU: counts, Missed: s.probe.Missed(nil), Decode: s.collector.Bad, Disk: p.Lost}
+	r := health.Reading{At: now, Until: boot(), CPU: counts, Missed: s.probe.Missed(nil), Decode: s.collector.Bad, Disk: p.Lost}
 	refused, err := s.set.Refused()
 	if err != nil {
 		s.o.Logger.Error("cannot read the kernel's quotas", "error", err)

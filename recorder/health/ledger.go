@@ -63,6 +63,7 @@ type Refusal struct {
 // whoever recorded since.
 type Reading struct {
 	At      clock.Boot
+	Until   clock.Boot // when the counters had been read; they may hold what was lost since At. Default: At
 	CPU     []Counts
 	Missed  []Miss
 	Decode  [event.MaxType]uint64 // records that are not what the catalogue says, by claimed type
@@ -141,7 +142,7 @@ func (l *Ledger) Update(now Reading) []event.Row {
 		if cause == "truncated" { // every row that was cut says so, and none is missing
 			n, detail = 0, fmt.Sprintf("%d cut", n)
 		}
-		rows = append(rows, Row(since, now.At, cpu, class, n, cause, detail))
+		rows = append(rows, Row(since, max(now.At, now.Until), cpu, class, n, cause, detail))
 	}
 	for cpu := range now.CPU {
 		var old Counts
