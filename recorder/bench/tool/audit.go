@@ -205,7 +205,7 @@ func (r *audited) Stop() (res Result, err error) {
 	log := filepath.Join(r.target.Dir, "audit.log")
 	ours := r.target.memo()
 	// Until its log rests. Asking auditctl would be events of its own.
-	for last, same, until := int64(-1), 0, time.Now().Add(10*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for last, same, until := int64(-1), 0, time.Now().Add(5*time.Second); same < 5 && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		st, err := os.Stat(log)
 		if err != nil {
 			break
