@@ -25,7 +25,7 @@ import (
 // victim is a process to reach into, and where its stack is.
 func victim(t testing.TB) (pid int, stack uintptr) {
 	t.Helper()
-	cmd := exec.Command("/bin/sleep", "60")
+	cmd := exec.Command("/bin/sleep", "3600") // loading takes an emulated kernel a minute; killed at the end
 	must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	pid = cmd.Process.Pid
@@ -219,7 +219,7 @@ func init() {
 		runtime.LockOSThread()
 		var line string
 		fmt.Scanln(&line)
-		c := exec.Command("/bin/sleep", "60")
+		c := exec.Command("/bin/sleep", "3600") // loading takes an emulated kernel a minute; killed at the end
 		if err := c.Start(); err != nil {
 			return 1
 		}
