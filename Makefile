@@ -45,7 +45,7 @@ race: ## the offline half under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./format/... ./replay/... ./query/...
 
 .PHONY: bench
-bench: build ## what recording costs, hindcast beside its rivals (root, about 25 minutes; BENCH='-only open,auditd' for a part)
+bench: build ## what recording costs, hindcast beside its rivals (root, about half an hour; BENCH='-only open,auditd' for a part)
 	recorder/bench/install.sh
 	$(GO) build -o .cache/bench ./recorder/bench
 	.cache/bench -hindcast bin/hindcast -results recorder/bench/results $(BENCH)
