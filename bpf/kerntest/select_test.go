@@ -23,6 +23,7 @@ import (
 // Causes of the counters, as in bpf/include/maps.h.
 const (
 	causeSeen       = 0
+	causeRingFull   = 1
 	causeUnselected = 9
 	causeDeselected = 10
 )
