@@ -465,13 +465,6 @@ static __always_inline void send_total(struct hc_ev_sock_total *e, bool filled)
 	hc_submit(e);
 }
 
-static __always_inline void lose_total(void)
-{
-	hc_next_seq(false);
-	hc_count(HC_SEEN, HC_SOCK_TOTAL);
-	hc_count(HC_RING_FULL, HC_SOCK_TOTAL);
-}
-
 static __always_inline struct hc_flow *find_flow(struct hc_udp *u, u32 pid, u64 pstart, u32 image,
 						 const struct hc_peer *p)
 {
@@ -543,9 +536,10 @@ static __always_inline void own_end(struct hc_udp *u, struct sock *sk)
 }
 
 /* Gives a flow a place, if a sibling was not faster, and counts its first datagram. e takes the
- * totals of the flow that loses its place. Under the lock. */
-static __always_inline void place_flow(struct hc_udp *u, struct hc_ev_sock_total *e, const struct hc_owner *o,
-				       const struct hc_peer *peer, u32 dir, u32 n, u64 now, bool *first, bool *evict)
+ * totals of the flow that loses its place; when there is none it is thrown out untold if force is
+ * set, else nothing is done and false returned. Under the lock. */
+static __always_inline bool place_flow(struct hc_udp *u, struct hc_ev_sock_total *e, const struct hc_owner *o,
+				       const struct hc_peer *peer, u32 dir, u32 n, u64 now, bool force, bool *first, bool *evict)
 {
 	struct hc_flow *f = find_flow(u, o->pid, o->pstart, o->image, peer);
 
@@ -555,6 +549,8 @@ static __always_inline void place_flow(struct hc_udp *u, struct hc_ev_sock_total
 			if (f->o.pid && (!u->flow[i].o.pid || u->flow[i].last < f->last))
 				f = &u->flow[i];
 		*evict = hc_flow_pending(f);
+		if (*evict && !e && !force)
+			return false;
 		if (*evict && e)
 			hc_flow_fill(e, u, f, HC_FLOW_EVICT);
 		__builtin_memset(f, 0, sizeof(*f));
@@ -569,10 +565,11 @@ static __always_inline void place_flow(struct hc_udp *u, struct hc_ev_sock_total
 	count_flow(f, dir, n, now);
 	*first = !(f->told & dir);
 	f->told |= dir;
+	return true;
 }
 
 /* True when a flow with something to tell must give up its place. Without the lock: who is wrong
- * about it has asked for a row in vain, or loses one. */
+ * about it has asked for a row in vain, or asks a second time. */
 static __always_inline bool crowded(struct hc_udp *u)
 {
 	struct hc_flow *f = &u->flow[0];
@@ -593,22 +590,27 @@ static __always_inline bool new_flow(struct sock *sk, struct hc_udp *u, struct t
 {
 	struct hc_ev_sock_total *e;
 	struct hc_owner o;
-	bool evict = false, first = false, full = crowded(u);
+	bool evict = false, first = false, placed = false, full = crowded(u);
 
 	own_end(u, sk);
 	hc_owner_of(&o, t);
-	e = full ? total_row() : NULL;
+	if (!full) {
+		hc_lock(&u->lock);
+		placed = place_flow(u, NULL, &o, peer, dir, n, now, false, &first, &evict);
+		hc_unlock(&u->lock);
+		if (placed)
+			return first; /* else a sibling took the last place meanwhile */
+	}
+	e = total_row();
 	if (!e) {
 		hc_lock(&u->lock);
-		place_flow(u, NULL, &o, peer, dir, n, now, &first, &evict);
+		place_flow(u, NULL, &o, peer, dir, n, now, true, &first, &evict);
 		hc_unlock(&u->lock);
-		if (evict && !full)
-			lose_total();
 		return first;
 	}
 	hc_zero(e);
 	hc_lock(&u->lock);
-	place_flow(u, e, &o, peer, dir, n, now, &first, &evict);
+	place_flow(u, e, &o, peer, dir, n, now, true, &first, &evict);
 	hc_unlock(&u->lock);
 	send_total(e, evict);
 	return first;
